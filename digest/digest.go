@@ -1,0 +1,130 @@
+// Package digest names vectors and states by their bits.
+//
+// A vector of float32 is cut into leaves of 64 KiB of little-endian bytes; each
+// leaf is hashed with xxh3-128, which runs at the speed of memory and guards
+// against accident, not malice. What ties leaves together is SHA-256.
+package digest
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"math"
+
+	"github.com/zeebo/xxh3"
+
+	"convoy/floats"
+)
+
+// LeafFloats is how many float32 a leaf holds. It is part of the arithmetic
+// version and has nothing to do with the chunks of the wire.
+const LeafFloats = 64 << 10 / 4
+
+// Sum is a SHA-256 digest.
+type Sum [sha256.Size]byte
+
+func (s Sum) String() string { return hex.EncodeToString(s[:]) }
+
+// IsZero reports whether s is the zero value, which stands for "no digest".
+func (s Sum) IsZero() bool { return s == Sum{} }
+
+// Parse reads the 64 hex digits that String prints.
+func Parse(text string) (Sum, error) {
+	b, err := hex.DecodeString(text)
+	if err != nil || len(b) != sha256.Size {
+		return Sum{}, fmt.Errorf("%q is no digest: want %d hex digits", text, 2*sha256.Size)
+	}
+	return Sum(b), nil
+}
+
+// FromBytes reads a digest from a message; ok is false unless b has its length.
+func FromBytes(b []byte) (s Sum, ok bool) {
+	if len(b) != len(s) {
+		return Sum{}, false
+	}
+	return Sum(b), true
+}
+
+// Of is the SHA-256 of b.
+func Of(b []byte) Sum { return sha256.Sum256(b) }
+
+// Vector is the part of a state that Tensors digests: a name and its floats.
+type Vector struct {
+	Name   string
+	Floats []float32
+}
+
+// Tensors digests vectors with their names and lengths under a format tag.
+func Tensors(tag string, vectors ...Vector) Sum {
+	h := sha256.New()
+	writeText(h, tag)
+	for _, v := range vectors {
+		writeText(h, v.Name)
+		writeUint(h, uint64(len(v.Floats)))
+		leaves(h, v.Floats)
+	}
+	return Sum(h.Sum(nil))
+}
+
+// Gradient is a gradient's digest: 16 bytes, xxh3-128 over its leaves' digests.
+type Gradient [16]byte
+
+// OfGradient digests a step's gradient together with the sums that travel with
+// it, so that an evaluation, whose gradient is empty, has a digest of its own.
+func OfGradient(g []float32, lossSum float64, correct, examples int) Gradient {
+	h := xxh3.New()
+	leaves(h, g)
+	writeUint(h, math.Float64bits(lossSum))
+	writeUint(h, uint64(correct))
+	writeUint(h, uint64(examples))
+	return h.Sum128().Bytes()
+}
+
+// Chain0 is c(0) = H(R, digest of state 0).
+func Chain0(recipe, state Sum) Sum {
+	h := sha256.New()
+	writeText(h, "convoy chain 0")
+	write(h, recipe[:])
+	write(h, state[:])
+	return Sum(h.Sum(nil))
+}
+
+// Next is c(t+1) = H(c(t), digest of gradient t).
+func Next(chain Sum, g Gradient) Sum {
+	h := sha256.New()
+	write(h, chain[:])
+	write(h, g[:])
+	return Sum(h.Sum(nil))
+}
+
+// Chunk is the checksum of one chunk on the wire.
+func Chunk(v []float32) uint64 { return xxh3.Hash(floats.Bytes(v)) }
+
+func leaves(w io.Writer, v []float32) {
+	for len(v) > 0 {
+		n := min(len(v), LeafFloats)
+		sum := xxh3.Hash128(floats.Bytes(v[:n])).Bytes()
+		write(w, sum[:])
+		v = v[n:]
+	}
+}
+
+func writeText(w io.Writer, s string) {
+	writeUint(w, uint64(len(s)))
+	write(w, []byte(s))
+}
+
+func writeUint(w io.Writer, u uint64) {
+	var b [8]byte
+	binary.LittleEndian.PutUint64(b[:], u)
+	write(w, b[:])
+}
+
+// write feeds a hash, which never fails.
+func write(w io.Writer, b []byte) {
+	if _, err := w.Write(b); err != nil {
+		panic(err)
+	}
+}
