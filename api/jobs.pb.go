@@ -1819,6 +1819,50 @@ func (x *FetchShardResponse) GetData() []byte {
 	return nil
 }
 
+type StoreManifestRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Manifest      []byte                 `protobuf:"bytes,1,opt,name=manifest,proto3" json:"manifest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StoreManifestRequest) Reset() {
+	*x = StoreManifestRequest{}
+	mi := &file_jobs_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StoreManifestRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StoreManifestRequest) ProtoMessage() {}
+
+func (x *StoreManifestRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_jobs_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StoreManifestRequest.ProtoReflect.Descriptor instead.
+func (*StoreManifestRequest) Descriptor() ([]byte, []int) {
+	return file_jobs_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *StoreManifestRequest) GetManifest() []byte {
+	if x != nil {
+		return x.Manifest
+	}
+	return nil
+}
+
 var File_jobs_proto protoreflect.FileDescriptor
 
 const file_jobs_proto_rawDesc = "" +
@@ -1958,7 +2002,9 @@ const file_jobs_proto_rawDesc = "" +
 	"\x11FetchShardRequest\x12\x16\n" +
 	"\x06sha256\x18\x01 \x01(\fR\x06sha256\"(\n" +
 	"\x12FetchShardResponse\x12\x12\n" +
-	"\x04data\x18\x01 \x01(\fR\x04data2\x9f\x05\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\"2\n" +
+	"\x14StoreManifestRequest\x12\x1a\n" +
+	"\bmanifest\x18\x01 \x01(\fR\bmanifest2\x9f\x05\n" +
 	"\x04Jobs\x12=\n" +
 	"\x06Submit\x12\x18.convoy.v1.SubmitRequest\x1a\x19.convoy.v1.SubmitResponse\x127\n" +
 	"\x04List\x12\x16.convoy.v1.ListRequest\x1a\x17.convoy.v1.ListResponse\x125\n" +
@@ -1970,19 +2016,22 @@ const file_jobs_proto_rawDesc = "" +
 	"\x04Rows\x12\x16.convoy.v1.RowsRequest\x1a\x14.convoy.v1.LedgerRow0\x01\x12>\n" +
 	"\aCluster\x12\x19.convoy.v1.ClusterRequest\x1a\x18.convoy.v1.ClusterStatus\x12R\n" +
 	"\rMissingShards\x12\x1f.convoy.v1.MissingShardsRequest\x1a .convoy.v1.MissingShardsResponse\x12C\n" +
-	"\bPutShard\x12\x1a.convoy.v1.PutShardRequest\x1a\x1b.convoy.v1.PutShardResponse2\xac\x04\n" +
+	"\bPutShard\x12\x1a.convoy.v1.PutShardRequest\x1a\x1b.convoy.v1.PutShardResponse2\xc6\x02\n" +
 	"\bReplicas\x127\n" +
 	"\x04Held\x12\x16.convoy.v1.HeldRequest\x1a\x17.convoy.v1.HeldResponse\x12L\n" +
 	"\rFetchGradient\x12\x1f.convoy.v1.FetchGradientRequest\x1a\x18.convoy.v1.GradientPiece0\x01\x12C\n" +
 	"\n" +
 	"FetchState\x12\x1c.convoy.v1.FetchStateRequest\x1a\x15.convoy.v1.StatePiece0\x01\x125\n" +
-	"\vAcknowledge\x12\x0e.convoy.v1.Ack\x1a\x16.convoy.v1.AckResponse\x12R\n" +
+	"\vAcknowledge\x12\x0e.convoy.v1.Ack\x1a\x16.convoy.v1.AckResponse\x127\n" +
+	"\bFetchLog\x12\x15.convoy.v1.JobRequest\x1a\x12.convoy.v1.LogLine0\x012\x8b\x03\n" +
+	"\x06Shards\x12R\n" +
 	"\rFetchManifest\x12\x1f.convoy.v1.FetchManifestRequest\x1a .convoy.v1.FetchManifestResponse\x12I\n" +
 	"\n" +
-	"FetchShard\x12\x1c.convoy.v1.FetchShardRequest\x1a\x1d.convoy.v1.FetchShardResponse\x12E\n" +
+	"FetchShard\x12\x1c.convoy.v1.FetchShardRequest\x1a\x1d.convoy.v1.FetchShardResponse\x12M\n" +
+	"\rStoreManifest\x12\x1f.convoy.v1.StoreManifestRequest\x1a\x1b.convoy.v1.PutShardResponse\x12E\n" +
 	"\n" +
-	"StoreShard\x12\x1a.convoy.v1.PutShardRequest\x1a\x1b.convoy.v1.PutShardResponse\x127\n" +
-	"\bFetchLog\x12\x15.convoy.v1.JobRequest\x1a\x12.convoy.v1.LogLine0\x01B\x10Z\x0econvoy/api;apib\x06proto3"
+	"StoreShard\x12\x1a.convoy.v1.PutShardRequest\x1a\x1b.convoy.v1.PutShardResponse\x12L\n" +
+	"\aLacking\x12\x1f.convoy.v1.MissingShardsRequest\x1a .convoy.v1.MissingShardsResponseB\x10Z\x0econvoy/api;apib\x06proto3"
 
 var (
 	file_jobs_proto_rawDescOnce sync.Once
@@ -1996,7 +2045,7 @@ func file_jobs_proto_rawDescGZIP() []byte {
 	return file_jobs_proto_rawDescData
 }
 
-var file_jobs_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_jobs_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_jobs_proto_goTypes = []any{
 	(*SubmitRequest)(nil),         // 0: convoy.v1.SubmitRequest
 	(*SubmitResponse)(nil),        // 1: convoy.v1.SubmitResponse
@@ -2027,21 +2076,22 @@ var file_jobs_proto_goTypes = []any{
 	(*FetchManifestResponse)(nil), // 26: convoy.v1.FetchManifestResponse
 	(*FetchShardRequest)(nil),     // 27: convoy.v1.FetchShardRequest
 	(*FetchShardResponse)(nil),    // 28: convoy.v1.FetchShardResponse
-	nil,                           // 29: convoy.v1.JobStatus.WorkersUsedEntry
-	(Phase)(0),                    // 30: convoy.v1.Phase
-	(*StepRow)(nil),               // 31: convoy.v1.StepRow
-	(*Ack)(nil),                   // 32: convoy.v1.Ack
-	(*LedgerRow)(nil),             // 33: convoy.v1.LedgerRow
+	(*StoreManifestRequest)(nil),  // 29: convoy.v1.StoreManifestRequest
+	nil,                           // 30: convoy.v1.JobStatus.WorkersUsedEntry
+	(Phase)(0),                    // 31: convoy.v1.Phase
+	(*StepRow)(nil),               // 32: convoy.v1.StepRow
+	(*Ack)(nil),                   // 33: convoy.v1.Ack
+	(*LedgerRow)(nil),             // 34: convoy.v1.LedgerRow
 }
 var file_jobs_proto_depIdxs = []int32{
 	13, // 0: convoy.v1.SubmitResponse.job:type_name -> convoy.v1.JobStatus
 	13, // 1: convoy.v1.ListResponse.jobs:type_name -> convoy.v1.JobStatus
 	11, // 2: convoy.v1.ClusterStatus.replicas:type_name -> convoy.v1.ReplicaStatus
 	12, // 3: convoy.v1.ClusterStatus.workers:type_name -> convoy.v1.WorkerStatus
-	30, // 4: convoy.v1.JobStatus.phase:type_name -> convoy.v1.Phase
-	29, // 5: convoy.v1.JobStatus.workers_used:type_name -> convoy.v1.JobStatus.WorkersUsedEntry
-	31, // 6: convoy.v1.GradientPiece.row:type_name -> convoy.v1.StepRow
-	31, // 7: convoy.v1.StatePiece.rows:type_name -> convoy.v1.StepRow
+	31, // 4: convoy.v1.JobStatus.phase:type_name -> convoy.v1.Phase
+	30, // 5: convoy.v1.JobStatus.workers_used:type_name -> convoy.v1.JobStatus.WorkersUsedEntry
+	32, // 6: convoy.v1.GradientPiece.row:type_name -> convoy.v1.StepRow
+	32, // 7: convoy.v1.StatePiece.rows:type_name -> convoy.v1.StepRow
 	0,  // 8: convoy.v1.Jobs.Submit:input_type -> convoy.v1.SubmitRequest
 	2,  // 9: convoy.v1.Jobs.List:input_type -> convoy.v1.ListRequest
 	4,  // 10: convoy.v1.Jobs.Status:input_type -> convoy.v1.JobRequest
@@ -2056,32 +2106,36 @@ var file_jobs_proto_depIdxs = []int32{
 	18, // 19: convoy.v1.Replicas.Held:input_type -> convoy.v1.HeldRequest
 	20, // 20: convoy.v1.Replicas.FetchGradient:input_type -> convoy.v1.FetchGradientRequest
 	22, // 21: convoy.v1.Replicas.FetchState:input_type -> convoy.v1.FetchStateRequest
-	32, // 22: convoy.v1.Replicas.Acknowledge:input_type -> convoy.v1.Ack
-	25, // 23: convoy.v1.Replicas.FetchManifest:input_type -> convoy.v1.FetchManifestRequest
-	27, // 24: convoy.v1.Replicas.FetchShard:input_type -> convoy.v1.FetchShardRequest
-	16, // 25: convoy.v1.Replicas.StoreShard:input_type -> convoy.v1.PutShardRequest
-	4,  // 26: convoy.v1.Replicas.FetchLog:input_type -> convoy.v1.JobRequest
-	1,  // 27: convoy.v1.Jobs.Submit:output_type -> convoy.v1.SubmitResponse
-	3,  // 28: convoy.v1.Jobs.List:output_type -> convoy.v1.ListResponse
-	13, // 29: convoy.v1.Jobs.Status:output_type -> convoy.v1.JobStatus
-	13, // 30: convoy.v1.Jobs.Watch:output_type -> convoy.v1.JobStatus
-	6,  // 31: convoy.v1.Jobs.Logs:output_type -> convoy.v1.LogLine
-	13, // 32: convoy.v1.Jobs.Cancel:output_type -> convoy.v1.JobStatus
-	7,  // 33: convoy.v1.Jobs.Model:output_type -> convoy.v1.Piece
-	33, // 34: convoy.v1.Jobs.Rows:output_type -> convoy.v1.LedgerRow
-	10, // 35: convoy.v1.Jobs.Cluster:output_type -> convoy.v1.ClusterStatus
-	15, // 36: convoy.v1.Jobs.MissingShards:output_type -> convoy.v1.MissingShardsResponse
-	17, // 37: convoy.v1.Jobs.PutShard:output_type -> convoy.v1.PutShardResponse
-	19, // 38: convoy.v1.Replicas.Held:output_type -> convoy.v1.HeldResponse
-	21, // 39: convoy.v1.Replicas.FetchGradient:output_type -> convoy.v1.GradientPiece
-	23, // 40: convoy.v1.Replicas.FetchState:output_type -> convoy.v1.StatePiece
-	24, // 41: convoy.v1.Replicas.Acknowledge:output_type -> convoy.v1.AckResponse
-	26, // 42: convoy.v1.Replicas.FetchManifest:output_type -> convoy.v1.FetchManifestResponse
-	28, // 43: convoy.v1.Replicas.FetchShard:output_type -> convoy.v1.FetchShardResponse
-	17, // 44: convoy.v1.Replicas.StoreShard:output_type -> convoy.v1.PutShardResponse
-	6,  // 45: convoy.v1.Replicas.FetchLog:output_type -> convoy.v1.LogLine
-	27, // [27:46] is the sub-list for method output_type
-	8,  // [8:27] is the sub-list for method input_type
+	33, // 22: convoy.v1.Replicas.Acknowledge:input_type -> convoy.v1.Ack
+	4,  // 23: convoy.v1.Replicas.FetchLog:input_type -> convoy.v1.JobRequest
+	25, // 24: convoy.v1.Shards.FetchManifest:input_type -> convoy.v1.FetchManifestRequest
+	27, // 25: convoy.v1.Shards.FetchShard:input_type -> convoy.v1.FetchShardRequest
+	29, // 26: convoy.v1.Shards.StoreManifest:input_type -> convoy.v1.StoreManifestRequest
+	16, // 27: convoy.v1.Shards.StoreShard:input_type -> convoy.v1.PutShardRequest
+	14, // 28: convoy.v1.Shards.Lacking:input_type -> convoy.v1.MissingShardsRequest
+	1,  // 29: convoy.v1.Jobs.Submit:output_type -> convoy.v1.SubmitResponse
+	3,  // 30: convoy.v1.Jobs.List:output_type -> convoy.v1.ListResponse
+	13, // 31: convoy.v1.Jobs.Status:output_type -> convoy.v1.JobStatus
+	13, // 32: convoy.v1.Jobs.Watch:output_type -> convoy.v1.JobStatus
+	6,  // 33: convoy.v1.Jobs.Logs:output_type -> convoy.v1.LogLine
+	13, // 34: convoy.v1.Jobs.Cancel:output_type -> convoy.v1.JobStatus
+	7,  // 35: convoy.v1.Jobs.Model:output_type -> convoy.v1.Piece
+	34, // 36: convoy.v1.Jobs.Rows:output_type -> convoy.v1.LedgerRow
+	10, // 37: convoy.v1.Jobs.Cluster:output_type -> convoy.v1.ClusterStatus
+	15, // 38: convoy.v1.Jobs.MissingShards:output_type -> convoy.v1.MissingShardsResponse
+	17, // 39: convoy.v1.Jobs.PutShard:output_type -> convoy.v1.PutShardResponse
+	19, // 40: convoy.v1.Replicas.Held:output_type -> convoy.v1.HeldResponse
+	21, // 41: convoy.v1.Replicas.FetchGradient:output_type -> convoy.v1.GradientPiece
+	23, // 42: convoy.v1.Replicas.FetchState:output_type -> convoy.v1.StatePiece
+	24, // 43: convoy.v1.Replicas.Acknowledge:output_type -> convoy.v1.AckResponse
+	6,  // 44: convoy.v1.Replicas.FetchLog:output_type -> convoy.v1.LogLine
+	26, // 45: convoy.v1.Shards.FetchManifest:output_type -> convoy.v1.FetchManifestResponse
+	28, // 46: convoy.v1.Shards.FetchShard:output_type -> convoy.v1.FetchShardResponse
+	17, // 47: convoy.v1.Shards.StoreManifest:output_type -> convoy.v1.PutShardResponse
+	17, // 48: convoy.v1.Shards.StoreShard:output_type -> convoy.v1.PutShardResponse
+	15, // 49: convoy.v1.Shards.Lacking:output_type -> convoy.v1.MissingShardsResponse
+	29, // [29:50] is the sub-list for method output_type
+	8,  // [8:29] is the sub-list for method input_type
 	8,  // [8:8] is the sub-list for extension type_name
 	8,  // [8:8] is the sub-list for extension extendee
 	0,  // [0:8] is the sub-list for field type_name
@@ -2099,9 +2153,9 @@ func file_jobs_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_jobs_proto_rawDesc), len(file_jobs_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   30,
+			NumMessages:   31,
 			NumExtensions: 0,
-			NumServices:   2,
+			NumServices:   3,
 		},
 		GoTypes:           file_jobs_proto_goTypes,
 		DependencyIndexes: file_jobs_proto_depIdxs,

@@ -548,9 +548,6 @@ const (
 	Replicas_FetchGradient_FullMethodName = "/convoy.v1.Replicas/FetchGradient"
 	Replicas_FetchState_FullMethodName    = "/convoy.v1.Replicas/FetchState"
 	Replicas_Acknowledge_FullMethodName   = "/convoy.v1.Replicas/Acknowledge"
-	Replicas_FetchManifest_FullMethodName = "/convoy.v1.Replicas/FetchManifest"
-	Replicas_FetchShard_FullMethodName    = "/convoy.v1.Replicas/FetchShard"
-	Replicas_StoreShard_FullMethodName    = "/convoy.v1.Replicas/StoreShard"
 	Replicas_FetchLog_FullMethodName      = "/convoy.v1.Replicas/FetchLog"
 )
 
@@ -558,8 +555,8 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Replicas is what the processes of one cluster ask each other: repair, join
-// and data. NATS delivers first, this delivers what NATS lost.
+// Replicas is what the processes of one cluster ask each other: repair and
+// join. NATS delivers first, this delivers what NATS lost.
 type ReplicasClient interface {
 	// Held tells how far this replica is with a job, and who leads as it sees it.
 	Held(ctx context.Context, in *HeldRequest, opts ...grpc.CallOption) (*HeldResponse, error)
@@ -571,9 +568,7 @@ type ReplicasClient interface {
 	FetchState(ctx context.Context, in *FetchStateRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[StatePiece], error)
 	// Acknowledge carries a receipt to the leader when NATS does not.
 	Acknowledge(ctx context.Context, in *Ack, opts ...grpc.CallOption) (*AckResponse, error)
-	FetchManifest(ctx context.Context, in *FetchManifestRequest, opts ...grpc.CallOption) (*FetchManifestResponse, error)
-	FetchShard(ctx context.Context, in *FetchShardRequest, opts ...grpc.CallOption) (*FetchShardResponse, error)
-	StoreShard(ctx context.Context, in *PutShardRequest, opts ...grpc.CallOption) (*PutShardResponse, error)
+	// FetchLog sends the job's events that this replica wrote down.
 	FetchLog(ctx context.Context, in *JobRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LogLine], error)
 }
 
@@ -643,36 +638,6 @@ func (c *replicasClient) Acknowledge(ctx context.Context, in *Ack, opts ...grpc.
 	return out, nil
 }
 
-func (c *replicasClient) FetchManifest(ctx context.Context, in *FetchManifestRequest, opts ...grpc.CallOption) (*FetchManifestResponse, error) {
-	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(FetchManifestResponse)
-	err := c.cc.Invoke(ctx, Replicas_FetchManifest_FullMethodName, in, out, cOpts...)
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
-}
-
-func (c *replicasClient) FetchShard(ctx context.Context, in *FetchShardRequest, opts ...grpc.CallOption) (*FetchShardResponse, error) {
-	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(FetchShardResponse)
-	err := c.cc.Invoke(ctx, Replicas_FetchShard_FullMethodName, in, out, cOpts...)
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
-}
-
-func (c *replicasClient) StoreShard(ctx context.Context, in *PutShardRequest, opts ...grpc.CallOption) (*PutShardResponse, error) {
-	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(PutShardResponse)
-	err := c.cc.Invoke(ctx, Replicas_StoreShard_FullMethodName, in, out, cOpts...)
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
-}
-
 func (c *replicasClient) FetchLog(ctx context.Context, in *JobRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LogLine], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &Replicas_ServiceDesc.Streams[2], Replicas_FetchLog_FullMethodName, cOpts...)
@@ -696,8 +661,8 @@ type Replicas_FetchLogClient = grpc.ServerStreamingClient[LogLine]
 // All implementations must embed UnimplementedReplicasServer
 // for forward compatibility.
 //
-// Replicas is what the processes of one cluster ask each other: repair, join
-// and data. NATS delivers first, this delivers what NATS lost.
+// Replicas is what the processes of one cluster ask each other: repair and
+// join. NATS delivers first, this delivers what NATS lost.
 type ReplicasServer interface {
 	// Held tells how far this replica is with a job, and who leads as it sees it.
 	Held(context.Context, *HeldRequest) (*HeldResponse, error)
@@ -709,9 +674,7 @@ type ReplicasServer interface {
 	FetchState(*FetchStateRequest, grpc.ServerStreamingServer[StatePiece]) error
 	// Acknowledge carries a receipt to the leader when NATS does not.
 	Acknowledge(context.Context, *Ack) (*AckResponse, error)
-	FetchManifest(context.Context, *FetchManifestRequest) (*FetchManifestResponse, error)
-	FetchShard(context.Context, *FetchShardRequest) (*FetchShardResponse, error)
-	StoreShard(context.Context, *PutShardRequest) (*PutShardResponse, error)
+	// FetchLog sends the job's events that this replica wrote down.
 	FetchLog(*JobRequest, grpc.ServerStreamingServer[LogLine]) error
 	mustEmbedUnimplementedReplicasServer()
 }
@@ -734,15 +697,6 @@ func (UnimplementedReplicasServer) FetchState(*FetchStateRequest, grpc.ServerStr
 }
 func (UnimplementedReplicasServer) Acknowledge(context.Context, *Ack) (*AckResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Acknowledge not implemented")
-}
-func (UnimplementedReplicasServer) FetchManifest(context.Context, *FetchManifestRequest) (*FetchManifestResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "method FetchManifest not implemented")
-}
-func (UnimplementedReplicasServer) FetchShard(context.Context, *FetchShardRequest) (*FetchShardResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "method FetchShard not implemented")
-}
-func (UnimplementedReplicasServer) StoreShard(context.Context, *PutShardRequest) (*PutShardResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "method StoreShard not implemented")
 }
 func (UnimplementedReplicasServer) FetchLog(*JobRequest, grpc.ServerStreamingServer[LogLine]) error {
 	return status.Error(codes.Unimplemented, "method FetchLog not implemented")
@@ -826,60 +780,6 @@ func _Replicas_Acknowledge_Handler(srv interface{}, ctx context.Context, dec fun
 	return interceptor(ctx, in, info, handler)
 }
 
-func _Replicas_FetchManifest_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(FetchManifestRequest)
-	if err := dec(in); err != nil {
-		return nil, err
-	}
-	if interceptor == nil {
-		return srv.(ReplicasServer).FetchManifest(ctx, in)
-	}
-	info := &grpc.UnaryServerInfo{
-		Server:     srv,
-		FullMethod: Replicas_FetchManifest_FullMethodName,
-	}
-	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(ReplicasServer).FetchManifest(ctx, req.(*FetchManifestRequest))
-	}
-	return interceptor(ctx, in, info, handler)
-}
-
-func _Replicas_FetchShard_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(FetchShardRequest)
-	if err := dec(in); err != nil {
-		return nil, err
-	}
-	if interceptor == nil {
-		return srv.(ReplicasServer).FetchShard(ctx, in)
-	}
-	info := &grpc.UnaryServerInfo{
-		Server:     srv,
-		FullMethod: Replicas_FetchShard_FullMethodName,
-	}
-	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(ReplicasServer).FetchShard(ctx, req.(*FetchShardRequest))
-	}
-	return interceptor(ctx, in, info, handler)
-}
-
-func _Replicas_StoreShard_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(PutShardRequest)
-	if err := dec(in); err != nil {
-		return nil, err
-	}
-	if interceptor == nil {
-		return srv.(ReplicasServer).StoreShard(ctx, in)
-	}
-	info := &grpc.UnaryServerInfo{
-		Server:     srv,
-		FullMethod: Replicas_StoreShard_FullMethodName,
-	}
-	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(ReplicasServer).StoreShard(ctx, req.(*PutShardRequest))
-	}
-	return interceptor(ctx, in, info, handler)
-}
-
 func _Replicas_FetchLog_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(JobRequest)
 	if err := stream.RecvMsg(m); err != nil {
@@ -906,18 +806,6 @@ var Replicas_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "Acknowledge",
 			Handler:    _Replicas_Acknowledge_Handler,
 		},
-		{
-			MethodName: "FetchManifest",
-			Handler:    _Replicas_FetchManifest_Handler,
-		},
-		{
-			MethodName: "FetchShard",
-			Handler:    _Replicas_FetchShard_Handler,
-		},
-		{
-			MethodName: "StoreShard",
-			Handler:    _Replicas_StoreShard_Handler,
-		},
 	},
 	Streams: []grpc.StreamDesc{
 		{
@@ -936,5 +824,267 @@ var Replicas_ServiceDesc = grpc.ServiceDesc{
 			ServerStreams: true,
 		},
 	},
+	Metadata: "jobs.proto",
+}
+
+const (
+	Shards_FetchManifest_FullMethodName = "/convoy.v1.Shards/FetchManifest"
+	Shards_FetchShard_FullMethodName    = "/convoy.v1.Shards/FetchShard"
+	Shards_StoreManifest_FullMethodName = "/convoy.v1.Shards/StoreManifest"
+	Shards_StoreShard_FullMethodName    = "/convoy.v1.Shards/StoreShard"
+	Shards_Lacking_FullMethodName       = "/convoy.v1.Shards/Lacking"
+)
+
+// ShardsClient is the client API for Shards service.
+//
+// For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// Shards is where workers and other replicas get a data set's content from.
+type ShardsClient interface {
+	FetchManifest(ctx context.Context, in *FetchManifestRequest, opts ...grpc.CallOption) (*FetchManifestResponse, error)
+	FetchShard(ctx context.Context, in *FetchShardRequest, opts ...grpc.CallOption) (*FetchShardResponse, error)
+	// StoreManifest and StoreShard put content on this replica's disk.
+	StoreManifest(ctx context.Context, in *StoreManifestRequest, opts ...grpc.CallOption) (*PutShardResponse, error)
+	StoreShard(ctx context.Context, in *PutShardRequest, opts ...grpc.CallOption) (*PutShardResponse, error)
+	// Lacking tells which of a manifest's shards this replica does not have.
+	Lacking(ctx context.Context, in *MissingShardsRequest, opts ...grpc.CallOption) (*MissingShardsResponse, error)
+}
+
+type shardsClient struct {
+	cc grpc.ClientConnInterface
+}
+
+func NewShardsClient(cc grpc.ClientConnInterface) ShardsClient {
+	return &shardsClient{cc}
+}
+
+func (c *shardsClient) FetchManifest(ctx context.Context, in *FetchManifestRequest, opts ...grpc.CallOption) (*FetchManifestResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(FetchManifestResponse)
+	err := c.cc.Invoke(ctx, Shards_FetchManifest_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *shardsClient) FetchShard(ctx context.Context, in *FetchShardRequest, opts ...grpc.CallOption) (*FetchShardResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(FetchShardResponse)
+	err := c.cc.Invoke(ctx, Shards_FetchShard_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *shardsClient) StoreManifest(ctx context.Context, in *StoreManifestRequest, opts ...grpc.CallOption) (*PutShardResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PutShardResponse)
+	err := c.cc.Invoke(ctx, Shards_StoreManifest_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *shardsClient) StoreShard(ctx context.Context, in *PutShardRequest, opts ...grpc.CallOption) (*PutShardResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PutShardResponse)
+	err := c.cc.Invoke(ctx, Shards_StoreShard_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *shardsClient) Lacking(ctx context.Context, in *MissingShardsRequest, opts ...grpc.CallOption) (*MissingShardsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(MissingShardsResponse)
+	err := c.cc.Invoke(ctx, Shards_Lacking_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ShardsServer is the server API for Shards service.
+// All implementations must embed UnimplementedShardsServer
+// for forward compatibility.
+//
+// Shards is where workers and other replicas get a data set's content from.
+type ShardsServer interface {
+	FetchManifest(context.Context, *FetchManifestRequest) (*FetchManifestResponse, error)
+	FetchShard(context.Context, *FetchShardRequest) (*FetchShardResponse, error)
+	// StoreManifest and StoreShard put content on this replica's disk.
+	StoreManifest(context.Context, *StoreManifestRequest) (*PutShardResponse, error)
+	StoreShard(context.Context, *PutShardRequest) (*PutShardResponse, error)
+	// Lacking tells which of a manifest's shards this replica does not have.
+	Lacking(context.Context, *MissingShardsRequest) (*MissingShardsResponse, error)
+	mustEmbedUnimplementedShardsServer()
+}
+
+// UnimplementedShardsServer must be embedded to have
+// forward compatible implementations.
+//
+// NOTE: this should be embedded by value instead of pointer to avoid a nil
+// pointer dereference when methods are called.
+type UnimplementedShardsServer struct{}
+
+func (UnimplementedShardsServer) FetchManifest(context.Context, *FetchManifestRequest) (*FetchManifestResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method FetchManifest not implemented")
+}
+func (UnimplementedShardsServer) FetchShard(context.Context, *FetchShardRequest) (*FetchShardResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method FetchShard not implemented")
+}
+func (UnimplementedShardsServer) StoreManifest(context.Context, *StoreManifestRequest) (*PutShardResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method StoreManifest not implemented")
+}
+func (UnimplementedShardsServer) StoreShard(context.Context, *PutShardRequest) (*PutShardResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method StoreShard not implemented")
+}
+func (UnimplementedShardsServer) Lacking(context.Context, *MissingShardsRequest) (*MissingShardsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Lacking not implemented")
+}
+func (UnimplementedShardsServer) mustEmbedUnimplementedShardsServer() {}
+func (UnimplementedShardsServer) testEmbeddedByValue()                {}
+
+// UnsafeShardsServer may be embedded to opt out of forward compatibility for this service.
+// Use of this interface is not recommended, as added methods to ShardsServer will
+// result in compilation errors.
+type UnsafeShardsServer interface {
+	mustEmbedUnimplementedShardsServer()
+}
+
+func RegisterShardsServer(s grpc.ServiceRegistrar, srv ShardsServer) {
+	// If the following call panics, it indicates UnimplementedShardsServer was
+	// embedded by pointer and is nil.  This will cause panics if an
+	// unimplemented method is ever invoked, so we test this at initialization
+	// time to prevent it from happening at runtime later due to I/O.
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&Shards_ServiceDesc, srv)
+}
+
+func _Shards_FetchManifest_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(FetchManifestRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ShardsServer).FetchManifest(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Shards_FetchManifest_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ShardsServer).FetchManifest(ctx, req.(*FetchManifestRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Shards_FetchShard_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(FetchShardRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ShardsServer).FetchShard(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Shards_FetchShard_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ShardsServer).FetchShard(ctx, req.(*FetchShardRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Shards_StoreManifest_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(StoreManifestRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ShardsServer).StoreManifest(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Shards_StoreManifest_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ShardsServer).StoreManifest(ctx, req.(*StoreManifestRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Shards_StoreShard_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PutShardRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ShardsServer).StoreShard(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Shards_StoreShard_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ShardsServer).StoreShard(ctx, req.(*PutShardRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Shards_Lacking_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MissingShardsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ShardsServer).Lacking(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Shards_Lacking_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ShardsServer).Lacking(ctx, req.(*MissingShardsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+// Shards_ServiceDesc is the grpc.ServiceDesc for Shards service.
+// It's only intended for direct use with grpc.RegisterService,
+// and not to be introspected or modified (even as a copy)
+var Shards_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "convoy.v1.Shards",
+	HandlerType: (*ShardsServer)(nil),
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "FetchManifest",
+			Handler:    _Shards_FetchManifest_Handler,
+		},
+		{
+			MethodName: "FetchShard",
+			Handler:    _Shards_FetchShard_Handler,
+		},
+		{
+			MethodName: "StoreManifest",
+			Handler:    _Shards_StoreManifest_Handler,
+		},
+		{
+			MethodName: "StoreShard",
+			Handler:    _Shards_StoreShard_Handler,
+		},
+		{
+			MethodName: "Lacking",
+			Handler:    _Shards_Lacking_Handler,
+		},
+	},
+	Streams:  []grpc.StreamDesc{},
 	Metadata: "jobs.proto",
 }

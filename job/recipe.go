@@ -79,3 +79,16 @@ func (r Recipe) Sequence() Sequence {
 		Epochs: r.Epochs, Batch: r.Batch, MicroBatches: r.MicroBatches,
 	}
 }
+
+// Check reports the first thing that makes r no recipe this program can run.
+func (r Recipe) Check() error {
+	switch {
+	case r.ArithmeticVersion != ArithmeticVersion:
+		return fmt.Errorf("arithmetic version %d, this program has %d: run the same release everywhere", r.ArithmeticVersion, ArithmeticVersion)
+	case r.Epochs < 1 || r.Batch < 1 || r.Data.Train < 1:
+		return fmt.Errorf("%d epochs of %d examples in batches of %d: each must be at least 1", r.Epochs, r.Data.Train, r.Batch)
+	case r.MicroBatches < 1 || r.MicroBatches&(r.MicroBatches-1) != 0:
+		return fmt.Errorf("%d micro-batches: want a power of two", r.MicroBatches)
+	}
+	return nil
+}
