@@ -35,6 +35,7 @@ type Envelope struct {
 	//	*Envelope_Row
 	//	*Envelope_Ack
 	//	*Envelope_Head
+	//	*Envelope_Credit
 	Body          isEnvelope_Body `protobuf_oneof:"body"`
 	Term          uint64          `protobuf:"varint,9,opt,name=term,proto3" json:"term,omitempty"` // Raft term of the leader it comes from or goes to
 	Job           string          `protobuf:"bytes,10,opt,name=job,proto3" json:"job,omitempty"`
@@ -152,6 +153,15 @@ func (x *Envelope) GetHead() *Head {
 	return nil
 }
 
+func (x *Envelope) GetCredit() *Credit {
+	if x != nil {
+		if x, ok := x.Body.(*Envelope_Credit); ok {
+			return x.Credit
+		}
+	}
+	return nil
+}
+
 func (x *Envelope) GetTerm() uint64 {
 	if x != nil {
 		return x.Term
@@ -209,6 +219,10 @@ type Envelope_Head struct {
 	Head *Head `protobuf:"bytes,8,opt,name=head,proto3,oneof"`
 }
 
+type Envelope_Credit struct {
+	Credit *Credit `protobuf:"bytes,12,opt,name=credit,proto3,oneof"`
+}
+
 func (*Envelope_Hello) isEnvelope_Body() {}
 
 func (*Envelope_Plan) isEnvelope_Body() {}
@@ -224,6 +238,8 @@ func (*Envelope_Row) isEnvelope_Body() {}
 func (*Envelope_Ack) isEnvelope_Body() {}
 
 func (*Envelope_Head) isEnvelope_Body() {}
+
+func (*Envelope_Credit) isEnvelope_Body() {}
 
 // Hello is a worker's heartbeat, to all replicas.
 type Hello struct {
@@ -760,12 +776,83 @@ func (x *Head) GetCommitted() uint64 {
 	return 0
 }
 
+// Credit lets the sender of a vector of many chunks go on: so many of them have
+// arrived. Without low and high it speaks of the step's gradient, else of that
+// node.
+type Credit struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Step          uint64                 `protobuf:"varint,1,opt,name=step,proto3" json:"step,omitempty"`
+	Low           uint32                 `protobuf:"varint,2,opt,name=low,proto3" json:"low,omitempty"`
+	High          uint32                 `protobuf:"varint,3,opt,name=high,proto3" json:"high,omitempty"`
+	Chunks        uint32                 `protobuf:"varint,4,opt,name=chunks,proto3" json:"chunks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Credit) Reset() {
+	*x = Credit{}
+	mi := &file_wire_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Credit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Credit) ProtoMessage() {}
+
+func (x *Credit) ProtoReflect() protoreflect.Message {
+	mi := &file_wire_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Credit.ProtoReflect.Descriptor instead.
+func (*Credit) Descriptor() ([]byte, []int) {
+	return file_wire_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Credit) GetStep() uint64 {
+	if x != nil {
+		return x.Step
+	}
+	return 0
+}
+
+func (x *Credit) GetLow() uint32 {
+	if x != nil {
+		return x.Low
+	}
+	return 0
+}
+
+func (x *Credit) GetHigh() uint32 {
+	if x != nil {
+		return x.High
+	}
+	return 0
+}
+
+func (x *Credit) GetChunks() uint32 {
+	if x != nil {
+		return x.Chunks
+	}
+	return 0
+}
+
 var File_wire_proto protoreflect.FileDescriptor
 
 const file_wire_proto_rawDesc = "" +
 	"\n" +
 	"\n" +
-	"wire.proto\x12\tconvoy.v1\x1a\tlog.proto\"\x9a\x03\n" +
+	"wire.proto\x12\tconvoy.v1\x1a\tlog.proto\"\xc7\x03\n" +
 	"\bEnvelope\x12(\n" +
 	"\x05hello\x18\x01 \x01(\v2\x10.convoy.v1.HelloH\x00R\x05hello\x12%\n" +
 	"\x04plan\x18\x02 \x01(\v2\x0f.convoy.v1.PlanH\x00R\x04plan\x12%\n" +
@@ -774,7 +861,8 @@ const file_wire_proto_rawDesc = "" +
 	"\bgradient\x18\x05 \x01(\v2\x13.convoy.v1.GradientH\x00R\bgradient\x12&\n" +
 	"\x03row\x18\x06 \x01(\v2\x12.convoy.v1.StepRowH\x00R\x03row\x12\"\n" +
 	"\x03ack\x18\a \x01(\v2\x0e.convoy.v1.AckH\x00R\x03ack\x12%\n" +
-	"\x04head\x18\b \x01(\v2\x0f.convoy.v1.HeadH\x00R\x04head\x12\x12\n" +
+	"\x04head\x18\b \x01(\v2\x0f.convoy.v1.HeadH\x00R\x04head\x12+\n" +
+	"\x06credit\x18\f \x01(\v2\x11.convoy.v1.CreditH\x00R\x06credit\x12\x12\n" +
 	"\x04term\x18\t \x01(\x04R\x04term\x12\x10\n" +
 	"\x03job\x18\n" +
 	" \x01(\tR\x03job\x12\x12\n" +
@@ -829,7 +917,12 @@ const file_wire_proto_rawDesc = "" +
 	"\x04step\x18\x03 \x01(\x04R\x04step\x12\x14\n" +
 	"\x05chain\x18\x04 \x01(\fR\x05chain\x12\x12\n" +
 	"\x04plan\x18\x05 \x01(\x04R\x04plan\x12\x1c\n" +
-	"\tcommitted\x18\x06 \x01(\x04R\tcommittedB\x10Z\x0econvoy/api;apib\x06proto3"
+	"\tcommitted\x18\x06 \x01(\x04R\tcommitted\"Z\n" +
+	"\x06Credit\x12\x12\n" +
+	"\x04step\x18\x01 \x01(\x04R\x04step\x12\x10\n" +
+	"\x03low\x18\x02 \x01(\rR\x03low\x12\x12\n" +
+	"\x04high\x18\x03 \x01(\rR\x04high\x12\x16\n" +
+	"\x06chunks\x18\x04 \x01(\rR\x06chunksB\x10Z\x0econvoy/api;apib\x06proto3"
 
 var (
 	file_wire_proto_rawDescOnce sync.Once
@@ -843,7 +936,7 @@ func file_wire_proto_rawDescGZIP() []byte {
 	return file_wire_proto_rawDescData
 }
 
-var file_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_wire_proto_goTypes = []any{
 	(*Envelope)(nil), // 0: convoy.v1.Envelope
 	(*Hello)(nil),    // 1: convoy.v1.Hello
@@ -852,8 +945,9 @@ var file_wire_proto_goTypes = []any{
 	(*Partial)(nil),  // 4: convoy.v1.Partial
 	(*Gradient)(nil), // 5: convoy.v1.Gradient
 	(*Head)(nil),     // 6: convoy.v1.Head
-	(*StepRow)(nil),  // 7: convoy.v1.StepRow
-	(*Ack)(nil),      // 8: convoy.v1.Ack
+	(*Credit)(nil),   // 7: convoy.v1.Credit
+	(*StepRow)(nil),  // 8: convoy.v1.StepRow
+	(*Ack)(nil),      // 9: convoy.v1.Ack
 }
 var file_wire_proto_depIdxs = []int32{
 	1, // 0: convoy.v1.Envelope.hello:type_name -> convoy.v1.Hello
@@ -861,14 +955,15 @@ var file_wire_proto_depIdxs = []int32{
 	3, // 2: convoy.v1.Envelope.want:type_name -> convoy.v1.Want
 	4, // 3: convoy.v1.Envelope.partial:type_name -> convoy.v1.Partial
 	5, // 4: convoy.v1.Envelope.gradient:type_name -> convoy.v1.Gradient
-	7, // 5: convoy.v1.Envelope.row:type_name -> convoy.v1.StepRow
-	8, // 6: convoy.v1.Envelope.ack:type_name -> convoy.v1.Ack
+	8, // 5: convoy.v1.Envelope.row:type_name -> convoy.v1.StepRow
+	9, // 6: convoy.v1.Envelope.ack:type_name -> convoy.v1.Ack
 	6, // 7: convoy.v1.Envelope.head:type_name -> convoy.v1.Head
-	8, // [8:8] is the sub-list for method output_type
-	8, // [8:8] is the sub-list for method input_type
-	8, // [8:8] is the sub-list for extension type_name
-	8, // [8:8] is the sub-list for extension extendee
-	0, // [0:8] is the sub-list for field type_name
+	7, // 8: convoy.v1.Envelope.credit:type_name -> convoy.v1.Credit
+	9, // [9:9] is the sub-list for method output_type
+	9, // [9:9] is the sub-list for method input_type
+	9, // [9:9] is the sub-list for extension type_name
+	9, // [9:9] is the sub-list for extension extendee
+	0, // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_wire_proto_init() }
@@ -886,6 +981,7 @@ func file_wire_proto_init() {
 		(*Envelope_Row)(nil),
 		(*Envelope_Ack)(nil),
 		(*Envelope_Head)(nil),
+		(*Envelope_Credit)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -893,7 +989,7 @@ func file_wire_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_wire_proto_rawDesc), len(file_wire_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -58,7 +58,25 @@ func (s Sequence) Positions(t, m int) (low, high int) {
 }
 
 // DigestDue reports whether the digest of state t belongs to the run's record:
-// states 0 to 4, every 16th, each evaluated one, and the last.
+// states 0 to 4, every 16th, and those before and after an evaluation (which
+// are equal), the last state among them.
 func (s Sequence) DigestDue(t int) bool {
-	return t < 5 || t%16 == 0 || t >= s.Len() || s.At(t).Evaluation
+	return t < 5 || t%16 == 0 || s.At(t).Evaluation || s.At(t-1).Evaluation
+}
+
+// CheckpointDue reports whether state t, for 0 ≤ t ≤ Len, is written to disk:
+// the last state always; with every > 0 each state that every more training
+// steps have led to; with every == 0 the state at each epoch's end. State 0
+// never is: the recipe gives it.
+func (s Sequence) CheckpointDue(every, t int) bool {
+	switch {
+	case t <= 0:
+		return false
+	case t >= s.Len():
+		return true
+	case every == 0:
+		return t%s.PerEpoch() == 0
+	}
+	// An evaluation changes no state: only the one right after a training step counts.
+	return !s.At(t-1).Evaluation && s.TrainingBefore(t)%every == 0
 }
