@@ -1,0 +1,235 @@
+// Package client talks to a cluster: the Jobs service with Go's types, typed
+// errors and retries.
+//
+// One replica is enough to reach a cluster, since replicas pass calls on to
+// their leader; where several are named they are tried in turn. Every call may
+// therefore be repeated, and every call of the service is safe to repeat: a job
+// is named by its request ID and a shard by its content. So a call waits out an
+// election or a restarting replica, and gives up after a time limit with a
+// sentence that names the addresses and says what to do.
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"convoy/api"
+)
+
+const (
+	// DefaultPort is the port of the API, added to addresses without one.
+	DefaultPort = "7070"
+	// DefaultAddress is where a client looks for a cluster unless told.
+	DefaultAddress = "127.0.0.1:" + DefaultPort
+	// AddressVariable is the environment variable that names another.
+	AddressVariable = "CONVOY_ADDR"
+	// DefaultTimeout is how long a call waits for a replica that answers.
+	DefaultTimeout = 10 * time.Second
+)
+
+const (
+	// maxMessage bounds what a client receives in one message, in bytes.
+	maxMessage = 64 << 20
+	// connectTimeout bounds one attempt to reach one replica.
+	connectTimeout = 2 * time.Second
+	// retryFirst and retryMost bound the pause after all replicas were tried.
+	retryFirst, retryMost = 50 * time.Millisecond, time.Second
+	// uploadTimeout is the time limit of one shard, which a majority of replicas
+	// must have on disk before the call returns.
+	uploadTimeout = time.Minute
+)
+
+// Options are a client's settings.
+type Options struct {
+	// Dialer opens connections; nil means TCP.
+	Dialer func(ctx context.Context, address string) (net.Conn, error)
+	// Timeout is how long a call waits for a replica that answers; 0 means
+	// DefaultTimeout.
+	Timeout time.Duration
+}
+
+// Client is a connection to a cluster, safe for concurrent use.
+type Client struct {
+	replicas []replica
+	timeout  time.Duration
+	current  atomic.Int32 // the replica that answered last
+}
+
+type replica struct {
+	address string
+	conn    *grpc.ClientConn
+	jobs    api.JobsClient
+}
+
+// Dial prepares a client of the replicas at addresses, a comma-separated list of
+// host:port (or host, for DefaultPort). It opens no connection: a cluster that
+// is out of reach is found by the first call.
+func Dial(addresses string, o Options) (*Client, error) {
+	list, err := split(addresses)
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{timeout: o.Timeout}
+	if c.timeout == 0 {
+		c.timeout = DefaultTimeout
+	}
+	dialer := o.Dialer
+	if dialer == nil {
+		dialer = func(ctx context.Context, address string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "tcp", address)
+		}
+	}
+	for _, address := range list {
+		conn, err := grpc.NewClient("passthrough:///"+address,
+			grpc.WithTransportCredentials(insecure.NewCredentials()),
+			grpc.WithContextDialer(dialer),
+			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)),
+			grpc.WithConnectParams(grpc.ConnectParams{
+				Backoff:           backoff.Config{BaseDelay: retryFirst, Multiplier: 1.6, Jitter: 0.2, MaxDelay: retryMost},
+				MinConnectTimeout: connectTimeout,
+			}))
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("address %q: %w", address, err), c.Close())
+		}
+		c.replicas = append(c.replicas, replica{address, conn, api.NewJobsClient(conn)})
+	}
+	return c, nil
+}
+
+// Close ends all calls under way.
+func (c *Client) Close() error {
+	var errs []error
+	for _, r := range c.replicas {
+		errs = append(errs, r.conn.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// split reads a list of addresses and adds the default port where none is.
+func split(addresses string) ([]string, error) {
+	var list []string
+	for a := range strings.SplitSeq(addresses, ",") {
+		a = strings.TrimSpace(a)
+		if a == "" {
+			continue
+		}
+		host, port, err := net.SplitHostPort(a)
+		if err != nil { // no port, or an IPv6 address without brackets
+			host, port = strings.Trim(a, "[]"), DefaultPort
+			if strings.Contains(host, ":") && net.ParseIP(host) == nil {
+				return nil, &AddressError{a}
+			}
+		}
+		if port == "" {
+			return nil, &AddressError{a}
+		}
+		list = append(list, net.JoinHostPort(host, port))
+	}
+	if len(list) == 0 {
+		return nil, &AddressError{addresses}
+	}
+	return list, nil
+}
+
+// call carries out do on one replica after the other until one answers, limit
+// has passed or ctx ends. do must be safe to repeat.
+func (c *Client) call(ctx context.Context, limit time.Duration, do func(context.Context, api.JobsClient) error) error {
+	a := c.attempts(limit)
+	for {
+		r := a.replica()
+		attempt, cancel := context.WithTimeout(ctx, a.share())
+		err := do(attempt, r.jobs)
+		cancel()
+		if err == nil {
+			c.current.Store(int32(a.index))
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if !repeatable(err) {
+			return sentence(err)
+		}
+		if err := a.next(ctx, err); err != nil {
+			return err
+		}
+	}
+}
+
+// attempts goes round the replicas, with a growing pause after each round.
+type attempts struct {
+	c        *Client
+	index    int
+	tried    int // since the last answer
+	limit    time.Duration
+	deadline time.Time
+	reasons  []string // why each replica gave no answer, by replica
+}
+
+func (c *Client) attempts(limit time.Duration) *attempts {
+	a := &attempts{c: c, index: int(c.current.Load()), limit: limit}
+	a.answered()
+	return a
+}
+
+func (a *attempts) replica() replica { return a.c.replicas[a.index] }
+
+// share is how long the current replica may take to answer: what is left, but
+// half of it where there are others to turn to.
+func (a *attempts) share() time.Duration {
+	left := time.Until(a.deadline)
+	if len(a.c.replicas) > 1 {
+		left /= 2
+	}
+	return left
+}
+
+// answered starts the time limit anew: somebody is there.
+func (a *attempts) answered() {
+	a.tried = 0
+	a.deadline = time.Now().Add(a.limit)
+	a.reasons = make([]string, len(a.c.replicas))
+}
+
+// next goes on to the next replica, after a pause where all were tried. It
+// returns an error once the time limit has passed or ctx has ended.
+func (a *attempts) next(ctx context.Context, reason error) error {
+	a.reasons[a.index] = text(reason)
+	a.index = (a.index + 1) % len(a.c.replicas)
+	a.tried++
+	left := time.Until(a.deadline)
+	if a.tried%len(a.c.replicas) != 0 && left > 0 {
+		return nil
+	}
+	pause := min(retryFirst<<min(a.tried/len(a.c.replicas), 5), retryMost)
+	if left <= pause {
+		return a.unreachable()
+	}
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (a *attempts) unreachable() error {
+	e := &UnreachableError{Limit: a.limit}
+	for i, r := range a.c.replicas {
+		e.Addresses = append(e.Addresses, r.address)
+		e.Reasons = append(e.Reasons, a.reasons[i])
+	}
+	return e
+}

@@ -1,0 +1,252 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"math"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"convoy/api"
+	"convoy/digest"
+)
+
+// Submission is a job to hand in.
+type Submission struct {
+	// RequestID names the submission: 16 to 64 characters of [0-9a-z-]. The same
+	// one gives the same job, however often it is handed in.
+	RequestID string
+	File      []byte // YAML, as job.Parse reads it
+	Manifest  []byte // JSON, as data.Manifest; nil for built-in data
+	// Shard returns the content of one of the manifest's shards. It is called
+	// for those that the cluster lacks, and may be nil where Manifest is.
+	Shard func(sha256 digest.Sum) ([]byte, error)
+}
+
+// Submit uploads what the cluster lacks of the job's data and hands the job in.
+func (c *Client) Submit(ctx context.Context, s Submission) (*api.JobStatus, error) {
+	if s.Manifest != nil {
+		if err := c.upload(ctx, s); err != nil {
+			return nil, err
+		}
+	}
+	request := &api.SubmitRequest{RequestId: s.RequestID, JobFile: s.File, Manifest: s.Manifest}
+	var response *api.SubmitResponse
+	err := c.call(ctx, c.timeout, func(ctx context.Context, jobs api.JobsClient) (err error) {
+		response, err = jobs.Submit(ctx, request)
+		return err
+	})
+	return response.GetJob(), err
+}
+
+func (c *Client) upload(ctx context.Context, s Submission) error {
+	var missing *api.MissingShardsResponse
+	err := c.call(ctx, c.timeout, func(ctx context.Context, jobs api.JobsClient) (err error) {
+		missing, err = jobs.MissingShards(ctx, &api.MissingShardsRequest{Manifest: s.Manifest})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for i, name := range missing.GetSha256() {
+		sum, ok := digest.FromBytes(name)
+		if !ok {
+			return fmt.Errorf("the coordinator asks for a shard named by %d bytes: run the same release everywhere", len(name))
+		}
+		content, err := s.Shard(sum)
+		if err != nil {
+			return fmt.Errorf("shard %v: %w", sum, err)
+		}
+		request := &api.PutShardRequest{Sha256: name, Data: content}
+		err = c.call(ctx, max(uploadTimeout, c.timeout), func(ctx context.Context, jobs api.JobsClient) error {
+			_, err := jobs.PutShard(ctx, request)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("upload shard %d of %d: %w", i+1, len(missing.GetSha256()), err)
+		}
+	}
+	return nil
+}
+
+// List returns all jobs in order of submission.
+func (c *Client) List(ctx context.Context) ([]*api.JobStatus, error) {
+	var response *api.ListResponse
+	err := c.call(ctx, c.timeout, func(ctx context.Context, jobs api.JobsClient) (err error) {
+		response, err = jobs.List(ctx, &api.ListRequest{})
+		return err
+	})
+	return response.GetJobs(), err
+}
+
+// Status returns a job's status.
+func (c *Client) Status(ctx context.Context, job string) (*api.JobStatus, error) {
+	var s *api.JobStatus
+	err := c.call(ctx, c.timeout, func(ctx context.Context, jobs api.JobsClient) (err error) {
+		s, err = jobs.Status(ctx, &api.JobRequest{Job: job})
+		return err
+	})
+	return s, err
+}
+
+// Cancel ends a job that has not ended; one that has is left as it is.
+func (c *Client) Cancel(ctx context.Context, job string) (*api.JobStatus, error) {
+	var s *api.JobStatus
+	err := c.call(ctx, c.timeout, func(ctx context.Context, jobs api.JobsClient) (err error) {
+		s, err = jobs.Cancel(ctx, &api.JobRequest{Job: job})
+		return err
+	})
+	return s, err
+}
+
+// Cluster returns how the cluster is.
+func (c *Client) Cluster(ctx context.Context) (*api.ClusterStatus, error) {
+	var s *api.ClusterStatus
+	err := c.call(ctx, c.timeout, func(ctx context.Context, jobs api.JobsClient) (err error) {
+		s, err = jobs.Cluster(ctx, &api.ClusterRequest{})
+		return err
+	})
+	return s, err
+}
+
+// Ended reports whether a job in this phase will never do another step.
+func Ended(p api.Phase) bool {
+	return p == api.Phase_PHASE_FINISHED || p == api.Phase_PHASE_FAILED || p == api.Phase_PHASE_CANCELLED
+}
+
+// Watch calls see with the job's status now and whenever it changes, until the
+// job has ended, see returns an error, or ctx ends. A stream that breaks is
+// taken up again at another replica; a status may then be seen twice, and one a
+// few steps older than the last may come from a new leader.
+func (c *Client) Watch(ctx context.Context, job string, see func(*api.JobStatus) error) error {
+	open := func(ctx context.Context, jobs api.JobsClient) (grpc.ServerStreamingClient[api.JobStatus], error) {
+		return jobs.Watch(ctx, &api.JobRequest{Job: job})
+	}
+	ended := false
+	take := func(s *api.JobStatus) error {
+		ended = Ended(s.GetPhase())
+		return see(s)
+	}
+	return follow(ctx, c, stream[api.JobStatus]{open, take, func() bool { return ended }, patience{first: c.timeout}})
+}
+
+// Logs calls see with the job's events, oldest first; with following it goes on
+// until the job has ended.
+func (c *Client) Logs(ctx context.Context, job string, following bool, see func(*api.LogLine) error) error {
+	open := func(ctx context.Context, jobs api.JobsClient) (grpc.ServerStreamingClient[api.LogLine], error) {
+		return jobs.Logs(ctx, &api.LogsRequest{Job: job, Follow: following})
+	}
+	// A stream that is taken up again starts from the oldest line.
+	var last int64
+	take := func(l *api.LogLine) error {
+		if l.GetUnixNanos() <= last {
+			return nil
+		}
+		last = l.GetUnixNanos()
+		return see(l)
+	}
+	var p patience
+	if !following {
+		p = patience{c.timeout, c.timeout}
+	}
+	return follow(ctx, c, stream[api.LogLine]{open, take, nil, p})
+}
+
+// Rows returns the rows of a job's ledger from step on, oldest first. After an
+// error the sequence ends.
+func (c *Client) Rows(ctx context.Context, job string, step uint64) iter.Seq2[*api.LedgerRow, error] {
+	return func(yield func(*api.LedgerRow, error) bool) {
+		stopped := errors.New("stopped")
+		open := func(ctx context.Context, jobs api.JobsClient) (grpc.ServerStreamingClient[api.LedgerRow], error) {
+			return jobs.Rows(ctx, &api.RowsRequest{Job: job, From: step})
+		}
+		take := func(row *api.LedgerRow) error {
+			if !yield(row, nil) {
+				return stopped
+			}
+			step = row.GetStep() + 1
+			return nil
+		}
+		if err := follow(ctx, c, stream[api.LedgerRow]{open, take, nil, patience{c.timeout, c.timeout}}); err != nil && !errors.Is(err, stopped) {
+			yield(nil, err)
+		}
+	}
+}
+
+// patience is how long a stream may be silent before its replica counts as hung.
+// 0 is without limit.
+type patience struct{ first, later time.Duration }
+
+// stream is one kind of call that answers with many messages.
+type stream[T any] struct {
+	open func(context.Context, api.JobsClient) (grpc.ServerStreamingClient[T], error)
+	take func(*T) error
+	// complete tells whether a stream that ended has said all; nil: it always has.
+	complete func() bool
+	patience patience
+}
+
+// follow reads a stream to its end and takes it up at another replica where it
+// breaks. An error of take ends it and is returned as it is.
+func follow[T any](ctx context.Context, c *Client, s stream[T]) error {
+	a := c.attempts(c.timeout)
+	for {
+		err, taken := s.read(ctx, a)
+		switch {
+		case taken != nil:
+			return taken
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, io.EOF):
+			if s.complete == nil || s.complete() {
+				return nil
+			}
+			err = errors.New("the stream ended before the job")
+		case !repeatable(err):
+			return sentence(err)
+		}
+		if err := a.next(ctx, err); err != nil {
+			return err
+		}
+	}
+}
+
+// read takes one stream's messages until it ends or breaks (err) or take does
+// not want more (taken).
+func (s stream[T]) read(ctx context.Context, a *attempts) (err, taken error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	first := s.patience.first
+	if first > 0 {
+		first = min(first, a.share())
+	}
+	alarm := time.AfterFunc(orForever(first), cancel)
+	defer alarm.Stop()
+	messages, err := s.open(ctx, a.replica().jobs)
+	if err != nil {
+		return err, nil
+	}
+	for {
+		message, err := messages.Recv()
+		if err != nil {
+			return err, nil
+		}
+		alarm.Reset(orForever(s.patience.later))
+		a.answered()
+		a.c.current.Store(int32(a.index))
+		if err := s.take(message); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func orForever(d time.Duration) time.Duration {
+	if d == 0 {
+		return math.MaxInt64
+	}
+	return d
+}
