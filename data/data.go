@@ -1,0 +1,167 @@
+// Package data owns the examples that a network is trained on: where they come
+// from (IDX files, the built-in digits), how they are stored and moved (shards
+// and their manifest) and how a batch of them becomes floats.
+//
+// It promises that a manifest's digest names the content: two sets with one
+// digest hold the same pixels and labels in the same order, whoever read them
+// from which files. Images are decoded once, to uint8, when a set is opened;
+// nothing between those bytes and a network's input depends on the machine.
+//
+// The shards follow the content-addressed chunks of restic and git: the name of
+// a piece is the SHA-256 of its bytes, so every copy can be checked by whoever
+// holds it and a cache never goes stale.
+package data
+
+import (
+	"fmt"
+	"iter"
+	"sort"
+	"strings"
+
+	"convoy/floats"
+)
+
+// Split is a numbered list of labelled images, safe for concurrent use.
+type Split interface {
+	// Len is the number of examples.
+	Len() int
+	// Example writes example i, 0 ≤ i < Len, into pixels (channels × height ×
+	// width bytes, channel by channel, row by row) and returns its label.
+	Example(i int, pixels []byte) (label int)
+}
+
+// Set is a data set: what it holds, and the examples.
+type Set struct {
+	Manifest    Manifest
+	Train, Test Split
+}
+
+// Shards yields the set's shards in the manifest's order, one at a time: what a
+// client sends to a cluster. The bytes are the caller's.
+func (s *Set) Shards() iter.Seq2[Shard, []byte] {
+	return func(yield func(Shard, []byte) bool) {
+		for _, shard := range s.Manifest.Shards {
+			if !yield(shard, encodeShard(s.Manifest, shard, s.split(shard.Split))) {
+				return
+			}
+		}
+	}
+}
+
+func (s *Set) split(name string) Split {
+	if name == Train {
+		return s.Train
+	}
+	return s.Test
+}
+
+// sources lists the sets that Open knows. dir is the folder of the set's files.
+var sources = map[string]func(name, dir string) (*Set, error){
+	"mnist":         openIDX,
+	"fashion-mnist": openIDX,
+}
+
+// Names lists the data sets that Open knows, in alphabetical order.
+func Names() []string {
+	names := make([]string, 0, len(sources))
+	for name := range sources {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	return names
+}
+
+// Builtin reports whether the set called name needs no files.
+func Builtin(name string) bool { return name == "digits" }
+
+// Open reads the data set called name from dir, which a built-in set ignores.
+// Everything is checked and held in memory: afterwards nothing can fail.
+func Open(name, dir string) (*Set, error) {
+	open, ok := sources[name]
+	if !ok {
+		return nil, fmt.Errorf("unknown data set %q%s: choose one of %s",
+			name, suggestion(name, Names()), strings.Join(Names(), ", "))
+	}
+	if dir == "" && !Builtin(name) {
+		return nil, fmt.Errorf("data set %q needs the folder of its files: name it with --data-dir, or with dir in the job file", name)
+	}
+	return open(name, dir)
+}
+
+// suggestion returns a "did you mean" for the nearest of names, or nothing
+// where none is near.
+func suggestion(name string, names []string) string {
+	best, least := "", 1+len(name)/3
+	for _, n := range names {
+		if d := editDistance(strings.ToLower(name), n); d <= least {
+			best, least = n, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf(" (did you mean %q?)", best)
+}
+
+// editDistance is Levenshtein's: the fewest insertions, deletions and
+// replacements of bytes that make b of a.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replace := diagonal
+			if a[i] != b[j] {
+				replace++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replace, diagonal+1, row[j]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// unit holds v ÷ 255 for every pixel value v: a true division, as PyTorch's
+// ToTensor does it, which differs in the last bit from a multiplication.
+var unit = func() (table [256]float32) {
+	for v := range table {
+		table[v] = float32(v) / 255
+	}
+	return table
+}()
+
+// Floats does dst[i] = pixels[i] ÷ 255, rounded once to float32.
+func Floats(pixels []byte, dst []float32) {
+	if len(pixels) != len(dst) {
+		panic(fmt.Sprintf("data: %d pixels into %d floats", len(pixels), len(dst)))
+	}
+	for i, v := range pixels {
+		dst[i] = unit[v]
+	}
+}
+
+// Fill writes the examples that indices name into images (len(indices) images,
+// one after the other, as Floats makes them) and their labels into labels. It
+// allocates nothing.
+func Fill(s Split, indices []int, images []float32, labels []int32) {
+	if len(indices) == 0 && len(images) == 0 && len(labels) == 0 {
+		return
+	}
+	if len(labels) != len(indices) || len(indices) == 0 || len(images)%len(indices) != 0 {
+		panic(fmt.Sprintf("data: fill %d floats and %d labels from %d examples", len(images), len(labels), len(indices)))
+	}
+	size := len(images) / len(indices)
+	for k, i := range indices {
+		image := images[k*size : (k+1)*size]
+		// The pixels go into the last quarter of the bytes that the floats will
+		// fill: float j ends at byte 4j+4, pixel j+1 lies at 3·size+j+1, which
+		// is not below that while a pixel j+1 exists. So no buffer is needed.
+		pixels := floats.Bytes(image)[3*size:]
+		labels[k] = int32(s.Example(i, pixels))
+		Floats(pixels, image)
+	}
+}
