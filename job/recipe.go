@@ -1,8 +1,11 @@
 package job
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strings"
 
 	"convoy/digest"
 )
@@ -60,7 +63,7 @@ func (r Recipe) Canonical() []byte {
 // Hash is R: it names the recipe.
 func (r Recipe) Hash() digest.Sum { return digest.Of(r.Canonical()) }
 
-// ParseRecipe reads what Canonical wrote and checks it.
+// ParseRecipe reads what Canonical wrote, and nothing else, and checks it.
 func ParseRecipe(canonical []byte) (Recipe, error) {
 	var r Recipe
 	if err := json.Unmarshal(canonical, &r); err != nil {
@@ -68,6 +71,9 @@ func ParseRecipe(canonical []byte) (Recipe, error) {
 	}
 	if err := r.Check(); err != nil {
 		return Recipe{}, fmt.Errorf("recipe: %w", err)
+	}
+	if !bytes.Equal(r.Canonical(), canonical) {
+		return Recipe{}, errors.New("recipe: not in canonical form: run the same release everywhere")
 	}
 	return r, nil
 }
@@ -80,15 +86,73 @@ func (r Recipe) Sequence() Sequence {
 	}
 }
 
+// WireFloat32 is the wire format that sends gradients as they are.
+const WireFloat32 = "fp32"
+
+// Bounds of a recipe. A recipe comes over the wire: no value within them makes
+// an int overflow or a reader allocate without measure.
+const (
+	maxPixels  = 1 << 26 // channels × height × width of one example
+	maxClasses = 1 << 16
+	maxSteps   = 1 << 40 // of the whole job
+)
+
 // Check reports the first thing that makes r no recipe this program can run.
 func (r Recipe) Check() error {
-	switch {
-	case r.ArithmeticVersion != ArithmeticVersion:
+	if r.ArithmeticVersion != ArithmeticVersion {
 		return fmt.Errorf("arithmetic version %d, this program has %d: run the same release everywhere", r.ArithmeticVersion, ArithmeticVersion)
-	case r.Epochs < 1 || r.Batch < 1 || r.Data.Train < 1:
-		return fmt.Errorf("%d epochs of %d examples in batches of %d: each must be at least 1", r.Epochs, r.Data.Train, r.Batch)
-	case r.MicroBatches < 1 || r.MicroBatches&(r.MicroBatches-1) != 0:
-		return fmt.Errorf("%d micro-batches: want a power of two", r.MicroBatches)
+	}
+	if r.Wire != WireFloat32 {
+		return fmt.Errorf("wire format %q: this program knows %q", clip(r.Wire), WireFloat32)
+	}
+	if r.Model == "" || len(r.Model) > 63 || !printable(r.Model) {
+		return fmt.Errorf("model %q is no model's name", clip(r.Model))
+	}
+	if r.Epochs < 1 || r.Epochs > maxCount || r.Batch < 1 || r.Batch > maxCount {
+		return fmt.Errorf("%d epochs in batches of %d: want 1 to %d of each", r.Epochs, r.Batch, maxCount)
+	}
+	if err := checkMicroBatches(r.MicroBatches); err != nil {
+		return err
+	}
+	if err := r.Data.check(); err != nil {
+		return err
+	}
+	if r.Sequence().TrainingPerEpoch() >= maxSteps/r.Epochs {
+		return fmt.Errorf("%d epochs of %d examples in batches of %d are more than %d steps: raise the batch", r.Epochs, r.Data.Train, r.Batch, maxSteps)
+	}
+	return r.Optimizer.check()
+}
+
+func (d Data) check() error {
+	if d.Name == "" || len(d.Name) > 63 || !printable(d.Name) {
+		return fmt.Errorf("data set %q is no data set's name", clip(d.Name))
+	}
+	if sum, err := digest.Parse(d.Manifest); err != nil || sum.String() != d.Manifest {
+		return fmt.Errorf("manifest %q of data set %s: want 64 hex digits, lower case", clip(d.Manifest), d.Name)
+	}
+	if d.Train < 1 || d.Train > maxCount || d.Test < 1 || d.Test > maxCount {
+		return fmt.Errorf("data set %s has %d training and %d test examples: want 1 to %d of each", d.Name, d.Train, d.Test, maxCount)
+	}
+	if d.Classes < 2 || d.Classes > maxClasses {
+		return fmt.Errorf("data set %s has %d classes: want 2 to %d", d.Name, d.Classes, maxClasses)
+	}
+	if d.Channels < 1 || d.Height < 1 || d.Width < 1 ||
+		d.Channels > maxPixels || d.Height > maxPixels/d.Channels || d.Width > maxPixels/d.Channels/d.Height {
+		return fmt.Errorf("data set %s has examples of %d×%d×%d: want 1 to %d values", d.Name, d.Channels, d.Height, d.Width, maxPixels)
+	}
+	return nil
+}
+
+func (o Optimizer) check() error {
+	for _, k := range keys {
+		if strings.HasPrefix(k.path, "optimizer.") {
+			if err := k.check(&File{Optimizer: o}); err != nil {
+				return err
+			}
+		}
+	}
+	if o.Nesterov && o.Momentum == 0 {
+		return errors.New("optimizer.nesterov needs a momentum")
 	}
 	return nil
 }

@@ -1,0 +1,109 @@
+package job
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+)
+
+// Bounds that keep every count of a job well inside an int32 and every product
+// of two of them inside an int64.
+const (
+	maxCount        = 1<<31 - 1
+	maxMicroBatches = 1024
+	maxWorkers      = 1 << 16
+)
+
+var namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,62}$`)
+
+// Check reports the first value of f that is out of range, or at odds with
+// another, with its position and what to do. That the model and the data set
+// exist is for the packages to say that hold them.
+func (f File) Check() error {
+	if err := f.checkKeysAt(); err != nil {
+		return err
+	}
+	switch o := f.Optimizer; {
+	case o.Nesterov && o.Momentum == 0:
+		return f.Errorf("optimizer.nesterov", "optimizer.nesterov needs a momentum: set optimizer.momentum, for example to 0.9, or leave nesterov out")
+	case f.Workers.Max != 0 && f.Workers.Max < f.Workers.Min:
+		return f.Errorf("workers.max", "workers.max %d is below workers.min %d: raise it, or leave it out for any number", f.Workers.Max, f.Workers.Min)
+	}
+	return nil
+}
+
+func (f File) checkKeysAt() error {
+	for _, k := range keys {
+		if err := k.check(&f); err != nil {
+			return f.Errorf(k.path, "%w", err)
+		}
+	}
+	return nil
+}
+
+// checkKeys checks the keys under a prefix, without positions.
+func (f *File) checkKeys(prefix string) error {
+	for _, k := range keys {
+		if strings.HasPrefix(k.path, prefix) {
+			if err := k.check(f); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// checkName lets a name pass that is only the model's: whether there is such a
+// model decides about both.
+func checkName(f *File) error {
+	if f.Name == f.Model || namePattern.MatchString(f.Name) {
+		return nil
+	}
+	return fmt.Errorf("name %q: use lower-case letters, digits, dots, dashes and underscores, at most 63, the first a letter or digit", clip(f.Name))
+}
+
+func checkModel(f *File) error {
+	switch {
+	case f.Model == "":
+		return errors.New("no model is given: add a line such as model: lenet-relu")
+	case len(f.Model) > 63 || !printable(f.Model):
+		return fmt.Errorf("model %q is no model's name: write one such as lenet-relu", clip(f.Model))
+	}
+	return nil
+}
+
+func checkDataName(f *File) error {
+	switch {
+	case f.Data.Name == "":
+		return errors.New("no data set is named: add a line such as data: digits, or data: {name: mnist, dir: PATH}")
+	case len(f.Data.Name) > 63 || !printable(f.Data.Name):
+		return fmt.Errorf("data.name %q is no data set's name: write one such as digits", clip(f.Data.Name))
+	}
+	return nil
+}
+
+func checkDataDir(f *File) error {
+	if len(f.Data.Dir) > 4096 || !printable(f.Data.Dir) {
+		return fmt.Errorf("data.dir %q is no folder's path", clip(f.Data.Dir))
+	}
+	return nil
+}
+
+func checkMicroBatches(m int) error {
+	if m < 1 || m > maxMicroBatches || m&(m-1) != 0 {
+		return fmt.Errorf("micro_batches %d: want a power of two from 1 to %d", m, maxMicroBatches)
+	}
+	return nil
+}
+
+// printable reports whether s is UTF-8 without control characters.
+func printable(s string) bool {
+	for _, r := range s {
+		if r < ' ' || r == 0x7f || r == utf8.RuneError {
+			return false
+		}
+	}
+	return true
+}

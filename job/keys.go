@@ -1,0 +1,303 @@
+package job
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/token"
+)
+
+// key is one key of a job file: what it fills and which values it takes.
+type key struct {
+	path  string
+	text  func(f *File) *string // what a text key fills, nil for the others
+	set   func(f *File, n ast.Node) error
+	check func(f *File) error // the key's own range, without position
+}
+
+// keys is the whole job file, in the order in which YAML writes it.
+var keys = []key{
+	textKey("name", func(f *File) *string { return &f.Name }, checkName),
+	textKey("model", func(f *File) *string { return &f.Model }, checkModel),
+	textKey("data.name", func(f *File) *string { return &f.Data.Name }, checkDataName),
+	textKey("data.dir", func(f *File) *string { return &f.Data.Dir }, checkDataDir),
+	wholeKey("epochs", func(f *File) *int { return &f.Epochs }, 1, maxCount),
+	wholeKey("batch", func(f *File) *int { return &f.Batch }, 1, maxCount),
+	{path: "micro_batches", set: setWhole("micro_batches", func(f *File) *int { return &f.MicroBatches }), check: func(f *File) error {
+		return checkMicroBatches(f.MicroBatches)
+	}},
+	{path: "seed", set: setSeed, check: func(*File) error { return nil }},
+	floatKey("optimizer.lr", func(f *File) *float32 { return &f.Optimizer.LR }, func(v float32) bool { return v > 0 }, "above 0"),
+	floatKey("optimizer.momentum", func(f *File) *float32 { return &f.Optimizer.Momentum }, func(v float32) bool { return v >= 0 && v < 1 }, "from 0 to below 1"),
+	{path: "optimizer.nesterov", set: setNesterov, check: func(*File) error { return nil }},
+	floatKey("optimizer.weight_decay", func(f *File) *float32 { return &f.Optimizer.WeightDecay }, func(v float32) bool { return v >= 0 }, "0 or more"),
+	wholeKey("workers.min", func(f *File) *int { return &f.Workers.Min }, 1, maxWorkers),
+	wholeKey("workers.max", func(f *File) *int { return &f.Workers.Max }, 0, maxWorkers),
+	wholeKey("checkpoint.every", func(f *File) *int { return &f.Checkpoint.Every }, 0, maxCount),
+	wholeKey("checkpoint.keep", func(f *File) *int { return &f.Checkpoint.Keep }, 1, 1<<16),
+}
+
+// setText fills a text key. A name that was only the model's name follows it.
+func (k *key) setText(f *File, value string) {
+	follows := k.path == "model" && f.Name == f.Model
+	*k.text(f) = value
+	if follows {
+		f.Name = value
+	}
+}
+
+func textKey(path string, field func(*File) *string, check func(*File) error) key {
+	k := key{path: path, text: field, check: check}
+	k.set = func(f *File, n ast.Node) error {
+		s, ok := n.(*ast.StringNode)
+		if !ok {
+			return fmt.Errorf("%s: want text; if it is meant as text put it in quotes", describe(path, n))
+		}
+		k.setText(f, s.Value)
+		return nil
+	}
+	return k
+}
+
+func wholeKey(path string, field func(*File) *int, low, high int) key {
+	return key{path: path, set: setWhole(path, field), check: func(f *File) error {
+		if v := *field(f); v < low || v > high {
+			return fmt.Errorf("%s %d: want %d to %d", path, v, low, high)
+		}
+		return nil
+	}}
+}
+
+func setWhole(path string, field func(*File) *int) func(*File, ast.Node) error {
+	return func(f *File, n ast.Node) error {
+		if i, ok := n.(*ast.IntegerNode); ok {
+			switch v := i.Value.(type) {
+			case int64:
+				if v >= math.MinInt32 && v <= math.MaxInt32 {
+					*field(f) = int(v)
+					return nil
+				}
+			case uint64:
+				if v <= math.MaxInt32 {
+					*field(f) = int(v)
+					return nil
+				}
+			}
+			return fmt.Errorf("%s %s is out of range: at most %d", path, i.Token.Value, maxCount)
+		}
+		return fmt.Errorf("%s: want a whole number", describe(path, n))
+	}
+}
+
+func floatKey(path string, field func(*File) *float32, fine func(float32) bool, want string) key {
+	set := func(f *File, n ast.Node) error {
+		switch n.(type) {
+		case *ast.IntegerNode, *ast.FloatNode:
+		default:
+			return fmt.Errorf("%s: want a finite number", describe(path, n))
+		}
+		// The text is rounded to float32 once; by way of float64 would be twice.
+		text := n.GetToken().Value
+		v, err := strconv.ParseFloat(text, 32)
+		if err != nil {
+			return fmt.Errorf("%s %s: want a finite number that a float32 holds, such as 0.05", path, text)
+		}
+		if v == 0 {
+			v = 0 // no −0: it would make another recipe of the same arithmetic
+		}
+		*field(f) = float32(v)
+		return nil
+	}
+	return key{path: path, set: set, check: func(f *File) error {
+		v := *field(f)
+		if !fine(v) || !finite(v) {
+			return fmt.Errorf("%s %v: want a finite number %s", path, v, want)
+		}
+		return nil
+	}}
+}
+
+func setSeed(f *File, n ast.Node) error {
+	if i, ok := n.(*ast.IntegerNode); ok {
+		switch v := i.Value.(type) {
+		case uint64:
+			f.Seed = v
+			return nil
+		case int64:
+			if v >= 0 {
+				f.Seed = uint64(v)
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("%s: want a whole number from 0 to 18446744073709551615", describe("seed", n))
+}
+
+func setNesterov(f *File, n ast.Node) error {
+	b, ok := n.(*ast.BoolNode)
+	if !ok {
+		return fmt.Errorf("%s: want true or false", describe("optimizer.nesterov", n))
+	}
+	f.Optimizer.Nesterov = b.Value
+	return nil
+}
+
+// lookup returns the key of that path, or nil.
+func lookup(path string) *key {
+	for i := range keys {
+		if keys[i].path == path {
+			return &keys[i]
+		}
+	}
+	return nil
+}
+
+// group returns path if keys lie under it, else "".
+func group(path string) string {
+	for _, k := range keys {
+		if strings.HasPrefix(k.path, path+".") {
+			return path
+		}
+	}
+	return ""
+}
+
+// children lists the names directly under a prefix such as "" or "optimizer.".
+func children(prefix string) []string {
+	var names []string
+	for _, k := range keys {
+		if rest, ok := strings.CutPrefix(k.path, prefix); ok {
+			name, _, _ := strings.Cut(rest, ".")
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
+// unknown is the error for a key that does not exist under prefix.
+func unknown(path, prefix string) error {
+	if best := nearest(path, prefix); best != "" {
+		return fmt.Errorf("unknown key %q, did you mean %q?", clip(path), best)
+	}
+	return fmt.Errorf("unknown key %q: the keys here are %s", clip(path), strings.Join(children(prefix), ", "))
+}
+
+// nearest returns the existing key that path was most likely meant to be: one
+// with a name at most a third of whose letters differ. At the top it also knows
+// the keys of groups by their last name, as in lr.
+func nearest(path, prefix string) string {
+	best, distance := "", 3
+	offer := func(name, full string) {
+		if d := edits(path, name); d < distance && d <= max(1, len(name)/3) && len(path) > 1 {
+			best, distance = full, d
+		}
+	}
+	for _, k := range keys {
+		dot := strings.LastIndexByte(k.path, '.')
+		if dot >= 0 {
+			offer(k.path[:dot], k.path[:dot])
+		}
+		offer(k.path, k.path)
+		if prefix == "" {
+			offer(k.path[dot+1:], k.path)
+		}
+	}
+	return best
+}
+
+// edits is how many letters must be put in, left out, replaced or swapped with
+// their neighbour to turn a into b: the optimal string alignment distance
+// (Damerau, 1964).
+func edits(a, b string) int {
+	if len(a) > 64 {
+		return len(a)
+	}
+	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		before, last, row = last, row, before
+		row[0] = i + 1
+		for j := range len(b) {
+			replace := last[j]
+			if a[i] != b[j] {
+				replace++
+			}
+			row[j+1] = min(replace, row[j]+1, last[j+1]+1)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				row[j+1] = min(row[j+1], before[j-1]+1)
+			}
+		}
+	}
+	return row[len(b)]
+}
+
+// entriesOf returns the entries of a mapping; ok is false for anything else.
+func entriesOf(n ast.Node) (entries []*ast.MappingValueNode, ok bool) {
+	switch n := n.(type) {
+	case *ast.MappingNode:
+		return n.Values, true
+	case *ast.MappingValueNode:
+		return []*ast.MappingValueNode{n}, true
+	}
+	return nil, false
+}
+
+// describe says what stands where something else was wanted.
+func describe(path string, n ast.Node) string {
+	what := ""
+	switch n.(type) {
+	case *ast.MappingNode, *ast.MappingValueNode:
+		what = "a mapping"
+	case *ast.SequenceNode:
+		what = "a list"
+	case *ast.AnchorNode, *ast.AliasNode, *ast.TagNode, *ast.MergeKeyNode:
+		what = "an anchor, alias or tag, which job files do not have"
+	case *ast.LiteralNode:
+		what = "a block of text"
+	case *ast.NullNode:
+		what = "empty"
+	case *ast.InfinityNode, *ast.NanNode, *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
+		what = clip(n.GetToken().Value)
+	default:
+		what = strconv.Quote(clip(n.GetToken().Value))
+	}
+	if path = strings.TrimSuffix(path, "."); path == "" {
+		path = "the file"
+	}
+	return path + " is " + what
+}
+
+func clip(s string) string {
+	if len(s) > 40 {
+		return strings.ToValidUTF8(s[:40], "") + "…"
+	}
+	return s
+}
+
+func position(filename string, t *token.Token) string {
+	if t == nil || t.Position == nil {
+		return filename
+	}
+	return fmt.Sprintf("%s:%d:%d", filename, t.Position.Line, t.Position.Column)
+}
+
+// syntaxError cuts the parser's error, which quotes the source, to one line.
+func syntaxError(filename string, err error) error {
+	var at yaml.Error
+	if errors.As(err, &at) {
+		return fmt.Errorf("%s: %s: not valid YAML", position(filename, at.GetToken()), at.GetMessage())
+	}
+	return fmt.Errorf("%s: not valid YAML: %w", filename, err)
+}
+
+func finite(v float32) bool { return !math.IsNaN(float64(v)) && !math.IsInf(float64(v), 0) }

@@ -1,0 +1,59 @@
+package job
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// YAML writes the resolved file: every key, in one order, so that equal files
+// give equal bytes and Parse gives f back.
+func (f File) YAML() []byte {
+	var b bytes.Buffer
+	line := func(format string, args ...any) {
+		fmt.Fprintf(&b, format+"\n", args...)
+	}
+	line("name: %s", quoted(f.Name))
+	line("model: %s", quoted(f.Model))
+	if f.Data.Dir == "" {
+		line("data: %s", quoted(f.Data.Name))
+	} else {
+		line("data:\n  name: %s\n  dir: %s", quoted(f.Data.Name), quoted(f.Data.Dir))
+	}
+	line("epochs: %d", f.Epochs)
+	line("batch: %d", f.Batch)
+	line("micro_batches: %d", f.MicroBatches)
+	line("seed: %d", f.Seed)
+	o := f.Optimizer
+	line("optimizer:\n  lr: %s\n  momentum: %s\n  nesterov: %t\n  weight_decay: %s",
+		short(o.LR), short(o.Momentum), o.Nesterov, short(o.WeightDecay))
+	line("workers:\n  min: %d\n  max: %d", f.Workers.Min, f.Workers.Max)
+	line("checkpoint:\n  every: %d\n  keep: %d", f.Checkpoint.Every, f.Checkpoint.Keep)
+	return b.Bytes()
+}
+
+// short is the shortest decimal that reads back as the same float32.
+func short(v float32) string { return strconv.FormatFloat(float64(v), 'g', -1, 32) }
+
+var (
+	plain    = regexp.MustCompile(`^[a-zA-Z/][a-zA-Z0-9._/-]*$`)
+	reserved = map[string]bool{"true": true, "false": true, "null": true, "yes": true, "no": true, "on": true, "off": true, "y": true, "n": true}
+)
+
+// quoted writes a text as YAML: bare where no reader could take it for anything
+// else, otherwise as a JSON string, which YAML includes.
+func quoted(s string) string {
+	if plain.MatchString(s) && !reserved[strings.ToLower(s)] {
+		return s
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(s); err != nil {
+		panic(err) // a string always encodes
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
