@@ -1,0 +1,116 @@
+package bus
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+
+	"convoy/api"
+	"convoy/digest"
+	"convoy/floats"
+)
+
+// Message is an envelope and, behind a Partial or a Gradient, floats. Nobody
+// changes a message once it is published: receivers in the same process share
+// its memory with the sender.
+type Message struct {
+	*api.Envelope
+	Data []float32
+}
+
+// MaxPayload is the length of the longest frame in bytes; nats-server has to be
+// set up to take it.
+const MaxPayload = 2 << 20
+
+// headLength is the width of the field that a frame begins with.
+const headLength = 4
+
+// New joins an envelope and its floats, and sets the checksum in the envelope's
+// Partial or Gradient.
+func New(e *api.Envelope, data []float32) Message {
+	switch body := e.GetBody().(type) {
+	case *api.Envelope_Partial:
+		body.Partial.Checksum = digest.Chunk(data)
+	case *api.Envelope_Gradient:
+		body.Gradient.Checksum = digest.Chunk(data)
+	}
+	return Message{Envelope: e, Data: data}
+}
+
+// bulk reports whether m is of the kind that carries floats.
+func (m Message) bulk() bool { return m.GetPartial() != nil || m.GetGradient() != nil }
+
+// Check reports what is wrong with m as a whole: no body, floats where none
+// belong, or floats that differ from the checksum. It says nothing about what
+// the fields mean.
+func (m Message) Check() error {
+	if m.Envelope == nil || m.Body == nil {
+		return errors.New("the message has no body")
+	}
+	var want uint64
+	switch {
+	case m.GetPartial() != nil:
+		want = m.GetPartial().Checksum
+	case m.GetGradient() != nil:
+		want = m.GetGradient().Checksum
+	case len(m.Data) > 0:
+		return fmt.Errorf("%d floats follow a message of kind %T", len(m.Data), m.Body)
+	default:
+		return nil
+	}
+	if got := digest.Chunk(m.Data); got != want {
+		return fmt.Errorf("checksum of %d floats is %016x, the head says %016x: build messages with bus.New", len(m.Data), got, want)
+	}
+	return nil
+}
+
+// Encode appends m's frame to b: the length of the head as 4 little-endian
+// bytes, the head (an Envelope), the floats as little-endian bytes.
+func Encode(b []byte, m Message) ([]byte, error) {
+	if err := m.Check(); err != nil {
+		return nil, err
+	}
+	start := len(b)
+	b = append(b, 0, 0, 0, 0)
+	b, err := proto.MarshalOptions{}.MarshalAppend(b, m.Envelope)
+	if err != nil {
+		return nil, fmt.Errorf("encode message: %w", err)
+	}
+	head := len(b) - start - headLength
+	if total := headLength + head + 4*len(m.Data); total > MaxPayload {
+		return nil, fmt.Errorf("a message of %d bytes is longer than %d: send smaller chunks", total, MaxPayload)
+	}
+	binary.LittleEndian.PutUint32(b[start:], uint32(head))
+	return append(b, floats.Bytes(m.Data)...), nil
+}
+
+// Decode reads a frame that Encode wrote. The message shares no memory with
+// frame. Whatever the bytes are, the result is a message that passes Check or
+// an error.
+func Decode(frame []byte) (Message, error) {
+	if len(frame) < headLength || len(frame) > MaxPayload {
+		return Message{}, fmt.Errorf("a frame of %d bytes: want %d to %d", len(frame), headLength, MaxPayload)
+	}
+	head, rest := binary.LittleEndian.Uint32(frame), frame[headLength:]
+	if uint64(head) > uint64(len(rest)) {
+		return Message{}, fmt.Errorf("a head of %d bytes in a frame of %d", head, len(frame))
+	}
+	m := Message{Envelope: new(api.Envelope)}
+	if err := proto.Unmarshal(rest[:head], m.Envelope); err != nil {
+		return Message{}, fmt.Errorf("decode head: %w", err)
+	}
+	rest = rest[head:]
+	if len(rest)%4 != 0 {
+		return Message{}, fmt.Errorf("%d bytes follow the head: no whole number of float32", len(rest))
+	}
+	if len(rest) > 0 {
+		m.Data = make([]float32, len(rest)/4)
+		copy(floats.Bytes(m.Data), rest)
+	}
+	if err := m.Check(); err != nil {
+		return Message{}, err
+	}
+	return m, nil
+}
