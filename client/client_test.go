@@ -22,6 +22,7 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 
 	"convoy/api"
+	"convoy/data"
 	"convoy/digest"
 )
 
@@ -240,26 +241,32 @@ func TestAnswersBecomeSentences(t *testing.T) {
 	}
 }
 
+// ramp is a split of n images of one pixel.
+type ramp int
+
+func (r ramp) Len() int { return int(r) }
+
+func (r ramp) Example(i int, pixels []byte) int {
+	pixels[0] = byte(i)
+	return i % 2
+}
+
 func TestSubmitUploadsWhatIsMissing(t *testing.T) {
-	one, two := []byte("shard one"), []byte("shard two")
-	sum := digest.Of(two)
-	f := &fake{shards: map[digest.Sum][]byte{}, missing: [][]byte{sum[:]}}
-	c := dialFakes(t, time.Second, f)
-	s := Submission{RequestID: "r", Manifest: []byte("{}"), Shard: func(name digest.Sum) ([]byte, error) {
-		if name == sum {
-			return two, nil
-		}
-		return one, nil
-	}}
-	if _, err := c.Submit(t.Context(), s); err != nil {
+	set, err := data.Import(data.Manifest{Name: "ramp", Classes: 2, Channels: 1, Height: 1, Width: 1}, ramp(5), ramp(3))
+	if err != nil {
 		t.Fatal(err)
 	}
-	if len(f.shards) != 1 || string(f.shards[sum]) != "shard two" {
-		t.Errorf("the server has %q", f.shards)
+	if len(set.Manifest.Shards) != 2 {
+		t.Fatalf("%d shards, want one for each split", len(set.Manifest.Shards))
 	}
-	s.Shard = func(digest.Sum) ([]byte, error) { return one, nil }
-	if _, err := c.Submit(t.Context(), s); !BadInput(err) {
-		t.Errorf("a wrong shard: %v", err)
+	sum := set.Manifest.Shards[1].Digest()
+	f := &fake{shards: map[digest.Sum][]byte{}, missing: [][]byte{sum[:]}}
+	c := dialFakes(t, time.Second, f)
+	if _, err := c.Submit(t.Context(), Submission{RequestID: "r", Data: set}); err != nil {
+		t.Fatal(err)
+	}
+	if len(f.shards) != 1 || f.shards[sum] == nil {
+		t.Errorf("the server has %q, want the missing shard alone", f.shards)
 	}
 }
 

@@ -6,13 +6,14 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
 	"math"
 	"time"
 
 	"google.golang.org/grpc"
 
 	"convoy/api"
-	"convoy/digest"
+	"convoy/data"
 )
 
 // Submission is a job to hand in.
@@ -21,20 +22,20 @@ type Submission struct {
 	// one gives the same job, however often it is handed in.
 	RequestID string
 	File      []byte // YAML, as job.Parse reads it
-	Manifest  []byte // JSON, as data.Manifest; nil for built-in data
-	// Shard returns the content of one of the manifest's shards. It is called
-	// for those that the cluster lacks, and may be nil where Manifest is.
-	Shard func(sha256 digest.Sum) ([]byte, error)
+	// Data is what the job is trained on, for the upload; nil for a built-in set,
+	// which every process makes itself.
+	Data *data.Set
 }
 
 // Submit uploads what the cluster lacks of the job's data and hands the job in.
 func (c *Client) Submit(ctx context.Context, s Submission) (*api.JobStatus, error) {
-	if s.Manifest != nil {
-		if err := c.upload(ctx, s); err != nil {
+	request := &api.SubmitRequest{RequestId: s.RequestID, JobFile: s.File}
+	if s.Data != nil {
+		request.Manifest = s.Data.Manifest.Canonical()
+		if err := c.upload(ctx, s.Data, request.Manifest); err != nil {
 			return nil, err
 		}
 	}
-	request := &api.SubmitRequest{RequestId: s.RequestID, JobFile: s.File, Manifest: s.Manifest}
 	var response *api.SubmitResponse
 	err := c.call(ctx, c.timeout, func(ctx context.Context, jobs api.JobsClient) (err error) {
 		response, err = jobs.Submit(ctx, request)
@@ -43,31 +44,31 @@ func (c *Client) Submit(ctx context.Context, s Submission) (*api.JobStatus, erro
 	return response.GetJob(), err
 }
 
-func (c *Client) upload(ctx context.Context, s Submission) error {
-	var missing *api.MissingShardsResponse
+func (c *Client) upload(ctx context.Context, set *data.Set, manifest []byte) error {
+	var response *api.MissingShardsResponse
 	err := c.call(ctx, c.timeout, func(ctx context.Context, jobs api.JobsClient) (err error) {
-		missing, err = jobs.MissingShards(ctx, &api.MissingShardsRequest{Manifest: s.Manifest})
+		response, err = jobs.MissingShards(ctx, &api.MissingShardsRequest{Manifest: manifest})
 		return err
 	})
-	if err != nil {
+	if err != nil || len(response.GetSha256()) == 0 {
 		return err
 	}
-	for i, name := range missing.GetSha256() {
-		sum, ok := digest.FromBytes(name)
-		if !ok {
-			return fmt.Errorf("the coordinator asks for a shard named by %d bytes: run the same release everywhere", len(name))
+	missing := map[string]bool{}
+	for _, name := range response.GetSha256() {
+		missing[string(name)] = true
+	}
+	for shard, content := range set.Shards() {
+		name := shard.Digest()
+		if !missing[string(name[:])] {
+			continue
 		}
-		content, err := s.Shard(sum)
-		if err != nil {
-			return fmt.Errorf("shard %v: %w", sum, err)
-		}
-		request := &api.PutShardRequest{Sha256: name, Data: content}
-		err = c.call(ctx, max(uploadTimeout, c.timeout), func(ctx context.Context, jobs api.JobsClient) error {
+		request := &api.PutShardRequest{Sha256: name[:], Data: content}
+		err := c.call(ctx, max(uploadTimeout, c.timeout), func(ctx context.Context, jobs api.JobsClient) error {
 			_, err := jobs.PutShard(ctx, request)
 			return err
 		})
 		if err != nil {
-			return fmt.Errorf("upload shard %d of %d: %w", i+1, len(missing.GetSha256()), err)
+			return fmt.Errorf("upload examples %d to %d of %s: %w", shard.First, shard.First+shard.Count-1, shard.Split, err)
 		}
 	}
 	return nil
@@ -137,16 +138,18 @@ func (c *Client) Watch(ctx context.Context, job string, see func(*api.JobStatus)
 // Logs calls see with the job's events, oldest first; with following it goes on
 // until the job has ended.
 func (c *Client) Logs(ctx context.Context, job string, following bool, see func(*api.LogLine) error) error {
+	// A stream that is taken up again starts from the oldest line. Those of one
+	// replica come in the order in which it wrote them.
+	last, floor := map[string]int64{}, map[string]int64{}
 	open := func(ctx context.Context, jobs api.JobsClient) (grpc.ServerStreamingClient[api.LogLine], error) {
+		maps.Copy(floor, last)
 		return jobs.Logs(ctx, &api.LogsRequest{Job: job, Follow: following})
 	}
-	// A stream that is taken up again starts from the oldest line.
-	var last int64
 	take := func(l *api.LogLine) error {
-		if l.GetUnixNanos() <= last {
+		if before, ok := floor[l.GetReplica()]; ok && l.GetUnixNanos() <= before {
 			return nil
 		}
-		last = l.GetUnixNanos()
+		last[l.GetReplica()] = l.GetUnixNanos()
 		return see(l)
 	}
 	var p patience
