@@ -1,0 +1,66 @@
+package kernels
+
+import "fmt"
+
+// SoftmaxCrossEntropy computes, for each example n of logits [N][classes], with
+// z the example's logits less their maximum, S = Σ exp(z[j]) and l its label,
+//
+//	losses[n]  = log(S) − z[l]
+//	gx[n][j]   = exp(z[j])/S − (1 if j = l, else 0)
+//
+// in float64, the sum taken over j in order; gx, the gradient of the example's
+// loss (not divided by any number of examples), is then rounded to float32. It
+// returns for how many examples the greatest logit, the first of equals, is the
+// label's. gx is [N][classes], or nil where it is not wanted; it may be logits.
+func SoftmaxCrossEntropy(p *Pool, classes int, logits []float32, labels []int32, losses []float64, gx []float32) (correct int) {
+	const op = "SoftmaxCrossEntropy"
+	if classes < 1 {
+		panic(fmt.Sprintf("kernels: %s: %d classes", op, classes))
+	}
+	n := examples(op, "logits", len(logits), classes)
+	length(op, "labels", len(labels), n)
+	length(op, "losses", len(losses), n)
+	if gx != nil {
+		length(op, "gx", len(gx), len(logits))
+	}
+	for i := range n {
+		var g []float32
+		if gx != nil {
+			g = gx[i*classes : (i+1)*classes]
+		}
+		l := int(labels[i])
+		if l < 0 || l >= classes {
+			panic(fmt.Sprintf("kernels: %s: label %d of example %d is not below %d", op, l, i, classes))
+		}
+		best := 0
+		losses[i], best = crossEntropy(logits[i*classes:(i+1)*classes], l, g)
+		if best == l {
+			correct++
+		}
+	}
+	return correct
+}
+
+// crossEntropy does one example; best is the index of the greatest logit.
+func crossEntropy(x []float32, label int, gx []float32) (loss float64, best int) {
+	for j, v := range x {
+		if v > x[best] {
+			best = j
+		}
+	}
+	top, at := float64(x[best]), float64(x[label])
+	var sum float64
+	for _, v := range x {
+		sum += exp(float64(v) - top)
+	}
+	if gx != nil {
+		for j, v := range x {
+			q := exp(float64(v)-top) / sum
+			if j == label {
+				q--
+			}
+			gx[j] = float32(q)
+		}
+	}
+	return log(sum) - (at - top), best
+}
