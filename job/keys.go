@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -95,18 +96,19 @@ func setWhole(path string, field func(*File) *int) func(*File, ast.Node) error {
 	}
 }
 
+var decimal = regexp.MustCompile(`^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?$`)
+
 func floatKey(path string, field func(*File) *float32, fine func(float32) bool, want string) key {
 	set := func(f *File, n ast.Node) error {
-		switch n.(type) {
-		case *ast.IntegerNode, *ast.FloatNode:
-		default:
+		// The YAML package takes 1e-3, which has no dot, for text.
+		t := n.GetToken()
+		if t == nil || t.Type == token.SingleQuoteType || t.Type == token.DoubleQuoteType || !decimal.MatchString(t.Value) {
 			return fmt.Errorf("%s: want a finite number", describe(path, n))
 		}
 		// The text is rounded to float32 once; by way of float64 would be twice.
-		text := n.GetToken().Value
-		v, err := strconv.ParseFloat(text, 32)
+		v, err := strconv.ParseFloat(t.Value, 32)
 		if err != nil {
-			return fmt.Errorf("%s %s: want a finite number that a float32 holds, such as 0.05", path, text)
+			return fmt.Errorf("%s %s: too large for a float32", path, clip(t.Value))
 		}
 		if v == 0 {
 			v = 0 // no −0: it would make another recipe of the same arithmetic

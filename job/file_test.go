@@ -1,0 +1,236 @@
+package job
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/txtar"
+	"pgregory.net/rapid"
+)
+
+var update = flag.Bool("update", false, "write the golden files of this package anew")
+
+// TestErrorMessages holds what a person sees who makes a mistake: each case of
+// testdata/errors.txtar is a job file, the overrides in its comment lines that
+// begin with "# set ", and what Parse says about them.
+func TestErrorMessages(t *testing.T) {
+	const path = "testdata/errors.txtar"
+	archive, err := txtar.ParseFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i+1 < len(archive.Files); i += 2 {
+		in, want := archive.Files[i], &archive.Files[i+1]
+		got := "no error\n"
+		if f, err := Parse(in.Data, "lenet.yaml", overridesOf(in.Data)...); err != nil {
+			got = err.Error() + "\n"
+		} else {
+			got += string(f.YAML())
+		}
+		if *update {
+			want.Name, want.Data = "says", []byte(got)
+		} else if got != string(want.Data) {
+			t.Errorf("%s:\n%s\nsays %s want %s", in.Name, in.Data, got, want.Data)
+		}
+	}
+	if *update {
+		if err := os.WriteFile(path, txtar.Format(archive), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func overridesOf(src []byte) (overrides []string) {
+	for line := range strings.Lines(string(src)) {
+		if o, ok := strings.CutPrefix(strings.TrimSpace(line), "# set "); ok {
+			overrides = append(overrides, o)
+		}
+	}
+	return overrides
+}
+
+const lenet = `name: first
+model: lenet-relu
+data: {name: mnist, dir: "/a b/c"}
+seed: 0
+optimizer:
+  momentum: 0
+  lr: 0.05
+`
+
+func TestParseFillsDefaults(t *testing.T) {
+	f, err := Parse([]byte(lenet), "lenet.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Default()
+	want.Name, want.Model, want.Data = "first", "lenet-relu", Source{"mnist", "/a b/c"}
+	want.Seed, want.Optimizer.LR = 0, 0.05
+	want.origin = f.origin
+	if f != want {
+		t.Errorf("got %+v\nwant %+v", f, want)
+	}
+}
+
+func TestNameFollowsModel(t *testing.T) {
+	for _, c := range []struct{ src, want string }{
+		{"model: lenet\ndata: digits", "vgg11"},
+		{"model: lenet\nname: mine\ndata: digits", "mine"},
+		{"name: mine\nmodel: lenet\ndata: digits", "mine"},
+	} {
+		f, err := Parse([]byte(c.src), "x.yaml", "model=vgg11")
+		if err != nil || f.Name != c.want || f.Model != "vgg11" {
+			t.Errorf("%q: name %q, model %q, %v; want name %q", c.src, f.Name, f.Model, err, c.want)
+		}
+	}
+}
+
+func TestAt(t *testing.T) {
+	f, err := Parse([]byte(lenet), "lenet.yaml", "optimizer.lr=0.2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{
+		"model": "lenet.yaml:2:8", "data.name": "lenet.yaml:3:14", "data": "lenet.yaml:3:1", "data.dir": "lenet.yaml:3:26",
+		"seed": "lenet.yaml:4:7", "optimizer.lr": "optimizer.lr=0.2", "optimizer.momentum": "lenet.yaml:6:13",
+		"epochs": "lenet.yaml",
+	} {
+		if got := f.At(path); got != want {
+			t.Errorf("At(%s) = %q, want %q", path, got, want)
+		}
+	}
+	d := Default()
+	if err := d.Errorf("model", "no"); err.Error() != "no" {
+		t.Errorf("a file that was never one says %q", err)
+	}
+}
+
+func TestSet(t *testing.T) {
+	f := Default()
+	for _, o := range []string{
+		"model=lenet", "data=digits", "optimizer.nesterov=true", "optimizer.momentum=0.9", "optimizer.lr=1e-3",
+		"workers={min: 2, max: 4}", "seed=18446744073709551615", "data.dir=/a: #b", "name=7", "epochs = 10",
+	} {
+		if err := f.Set(o); err != nil {
+			t.Errorf("%s: %v", o, err)
+		}
+	}
+	want := Default()
+	want.Name, want.Model, want.Data = "7", "lenet", Source{"digits", "/a: #b"}
+	want.Epochs, want.Seed, want.Workers = 10, 1<<64-1, Workers{2, 4}
+	want.Optimizer = Optimizer{LR: 1e-3, Momentum: 0.9, Nesterov: true}
+	want.origin = f.origin
+	if f != want {
+		t.Errorf("got %+v\nwant %+v", f, want)
+	}
+	if err := f.Check(); err != nil {
+		t.Error(err)
+	}
+	for o, want := range map[string]string{
+		"optimizer.lr=0":             "optimizer.lr=0: optimizer.lr 0: want a finite number above 0",
+		"optimizer.rl=1":             `optimizer.rl=1: unknown key "optimizer.rl", did you mean "optimizer.lr"?`,
+		"lr=1":                       `lr=1: unknown key "lr", did you mean "optimizer.lr"?`,
+		"epochs=many":                `epochs=many: epochs is "many": want a whole number`,
+		"epochs=":                    `epochs=: "" is no value`,
+		"epochs":                     `"epochs" sets nothing: write KEY=VALUE, for example optimizer.lr=0.05`,
+		"workers=4":                  "workers=4: workers is 4: want key: value lines (min, max)",
+		"workers={min: 0}":           "workers={min: 0}: workers.min 0: want 1 to 65536",
+		"optimizer={lr: 1, lrr: 2}":  `optimizer={lr: 1, lrr: 2}: unknown key "optimizer.lrr", did you mean "optimizer.lr"?`,
+		"micro_batches=12":           "micro_batches=12: micro_batches 12: want a power of two from 1 to 1024",
+		"optimizer.nesterov=perhaps": `optimizer.nesterov=perhaps: optimizer.nesterov is "perhaps": want true or false`,
+		"data=":                      "data=: no data set is named: add a line such as data: digits, or data: {name: mnist, dir: PATH}",
+	} {
+		if err := f.Set(o); err == nil || err.Error() != want {
+			t.Errorf("Set(%s): %v\nwant %s", o, err, want)
+		}
+	}
+	want.origin = f.origin
+	if f != want {
+		t.Errorf("an override that is refused changed the file to %+v", f)
+	}
+}
+
+// Every file that passes Check is written so that it reads back the same.
+func TestYAMLReadsBack(t *testing.T) {
+	text := rapid.StringOf(rapid.RuneFrom([]rune("abenultrsyof019 .:-_#{}[]&*!|>'\"%@`~/,=\\é"))).Filter(func(s string) bool { return s != "" && len(s) < 60 })
+	rapid.Check(t, func(t *rapid.T) {
+		f := Default()
+		f.Model = text.Draw(t, "model")
+		f.Name = f.Model
+		f.Data = Source{text.Draw(t, "data"), rapid.OneOf(rapid.Just(""), text).Draw(t, "dir")}
+		f.Epochs, f.Batch = rapid.IntRange(1, maxCount).Draw(t, "epochs"), rapid.IntRange(1, maxCount).Draw(t, "batch")
+		f.Seed = rapid.Uint64().Draw(t, "seed")
+		f.Optimizer.LR = rapid.Float32Range(1e-45, 3e38).Draw(t, "lr")
+		f.Optimizer.Momentum = rapid.Float32Range(1e-45, 0.999).Draw(t, "momentum")
+		f.Optimizer.WeightDecay = rapid.Float32Range(0, 10).Draw(t, "decay")
+		f.Optimizer.Nesterov = rapid.Bool().Draw(t, "nesterov")
+		if err := f.Check(); err != nil {
+			t.Fatal(err)
+		}
+		got, err := Parse(f.YAML(), "x.yaml")
+		if err != nil {
+			t.Fatalf("%v\n%s", err, f.YAML())
+		}
+		got.origin = nil
+		if got != f {
+			t.Fatalf("wrote\n%s\nread %+v\nwant %+v", f.YAML(), got, f)
+		}
+	})
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(lenet))
+	if archive, err := txtar.ParseFile("testdata/errors.txtar"); err == nil {
+		for _, file := range archive.Files {
+			f.Add(file.Data)
+		}
+	}
+	f.Fuzz(func(t *testing.T, src []byte) {
+		file, err := Parse(src, "x.yaml")
+		if err != nil {
+			if strings.Contains(err.Error(), "\n") {
+				t.Errorf("an error of several lines: %q", err)
+			}
+			return
+		}
+		again, err := Parse(file.YAML(), "x.yaml")
+		if err != nil || !bytes.Equal(again.YAML(), file.YAML()) {
+			t.Errorf("does not read back: %v\n%s", err, file.YAML())
+		}
+	})
+}
+
+func TestWarnings(t *testing.T) {
+	for _, c := range []struct {
+		m, workers int
+		want       string
+	}{
+		{8, 1, ""},
+		{8, 2, ""},
+		{8, 3, ""},
+		{8, 4, ""},
+		{8, 5, "efficiency 0.80; use 4 workers"},
+		{8, 6, "efficiency 0.67; use 4 workers"},
+		{8, 9, ""},
+		{8, 16, "efficiency 0.50; use 8 workers"},
+		{1, 2, "efficiency 0.50; use 1 worker"},
+	} {
+		f := Default()
+		f.MicroBatches = c.m
+		got := fmt.Sprint(f.Warnings(c.workers))
+		if (c.want == "") != (got == "[]") || !strings.Contains(got, c.want) {
+			t.Errorf("M=%d, %d workers: %s, want %q", c.m, c.workers, got, c.want)
+		}
+	}
+}
+
+func TestID(t *testing.T) {
+	a, b := ID("lenet", "request-1234567890"), ID("lenet", "request-1234567891")
+	if a != "lenet-2s29kp" || a == b || a != ID("lenet", "request-1234567890") {
+		t.Errorf("IDs %s, %s", a, b)
+	}
+}

@@ -1,0 +1,241 @@
+package job
+
+import (
+	"bytes"
+	"math"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// sound is a recipe that passes Check.
+func sound() Recipe {
+	f := Default()
+	f.Model = "lenet"
+	return f.Recipe(Data{
+		Name: "digits", Manifest: strings.Repeat("0a", 32),
+		Train: 60000, Test: 10000, Classes: 10, Channels: 1, Height: 28, Width: 28,
+	})
+}
+
+// The hash names every result ever published: it may change with
+// ArithmeticVersion alone.
+func TestRecipeHash(t *testing.T) {
+	const canonical = `{"model":"lenet","data":{"name":"digits","manifest":"0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a","train":60000,"test":10000,"classes":10,"channels":1,"height":28,"width":28},"epochs":3,"batch":256,"micro_batches":8,"seed":1,"optimizer":{"lr":0.1,"momentum":0,"nesterov":false,"weight_decay":0},"wire":"fp32","arithmetic_version":1}`
+	const hash = "c4c2342c50ca901ac3a2a41f5d1a0314f6e4e8a81ace507b7b6894b6b818d738"
+	r := sound()
+	if got := string(r.Canonical()); got != canonical {
+		t.Errorf("canonical form\n%s\nwant\n%s", got, canonical)
+	}
+	if got := r.Hash().String(); got != hash {
+		t.Errorf("hash %s, want %s", got, hash)
+	}
+	back, err := ParseRecipe(r.Canonical())
+	if err != nil || back != r {
+		t.Errorf("reads back as %+v, %v", back, err)
+	}
+	spaced := strings.Replace(canonical, ":", ": ", 1)
+	if _, err := ParseRecipe([]byte(spaced)); err == nil {
+		t.Error("a recipe with a space has another hash and was accepted")
+	}
+}
+
+// What the job file says besides arithmetic must not reach the recipe.
+func TestRecipeLeavesOutWhatCannotChangeTheModel(t *testing.T) {
+	f := Default()
+	f.Model, f.Data.Name = "lenet", "digits"
+	d := sound().Data
+	hash := f.Recipe(d).Hash()
+	for _, o := range []string{"name=other", "data.dir=/elsewhere", "workers={min: 2, max: 3}", "checkpoint={every: 5, keep: 9}"} {
+		if err := f.Set(o); err != nil {
+			t.Fatal(err)
+		}
+		if f.Recipe(d).Hash() != hash {
+			t.Errorf("%s changes the recipe", o)
+		}
+	}
+	for _, o := range []string{"model=vgg11", "epochs=9", "batch=64", "micro_batches=16", "seed=2", "optimizer.lr=0.2", "optimizer.momentum=0.5", "optimizer.nesterov=true", "optimizer.weight_decay=0.1"} {
+		before := f.Recipe(d).Hash()
+		if err := f.Set(o); err != nil {
+			t.Fatal(err)
+		}
+		if f.Recipe(d).Hash() == before {
+			t.Errorf("%s does not change the recipe", o)
+		}
+	}
+}
+
+func TestRecipeCheck(t *testing.T) {
+	inf := float32(math.Inf(1))
+	for name, c := range map[string]struct {
+		spoil func(*Recipe)
+		want  string
+	}{
+		"arithmetic":     {func(r *Recipe) { r.ArithmeticVersion++ }, "same release"},
+		"wire":           {func(r *Recipe) { r.Wire = "bf16" }, "wire format"},
+		"model":          {func(r *Recipe) { r.Model = "" }, "model"},
+		"model's bytes":  {func(r *Recipe) { r.Model = "a\x00b" }, "model"},
+		"epochs":         {func(r *Recipe) { r.Epochs = 0 }, "epochs"},
+		"epochs above":   {func(r *Recipe) { r.Epochs = maxCount + 1 }, "epochs"},
+		"batch":          {func(r *Recipe) { r.Batch = -1 }, "batches"},
+		"micro-batches":  {func(r *Recipe) { r.MicroBatches = 3 }, "power of two"},
+		"M above":        {func(r *Recipe) { r.MicroBatches = 2048 }, "power of two"},
+		"steps":          {func(r *Recipe) { r.Epochs, r.Batch, r.Data.Train = maxCount, 1, 1<<20 }, "raise the batch"},
+		"data name":      {func(r *Recipe) { r.Data.Name = strings.Repeat("x", 64) }, "data set"},
+		"manifest":       {func(r *Recipe) { r.Data.Manifest = "00" }, "64 hex digits"},
+		"manifest upper": {func(r *Recipe) { r.Data.Manifest = strings.Repeat("0A", 32) }, "lower case"},
+		"train":          {func(r *Recipe) { r.Data.Train = 0 }, "training"},
+		"test":           {func(r *Recipe) { r.Data.Test = 0 }, "test"},
+		"classes":        {func(r *Recipe) { r.Data.Classes = 1 }, "classes"},
+		"pixels":         {func(r *Recipe) { r.Data.Height, r.Data.Width = 1<<40, 1<<40 }, "values"},
+		"channels":       {func(r *Recipe) { r.Data.Channels = 0 }, "values"},
+		"lr":             {func(r *Recipe) { r.Optimizer.LR = inf }, "lr"},
+		"momentum":       {func(r *Recipe) { r.Optimizer.Momentum = 1 }, "momentum"},
+		"decay":          {func(r *Recipe) { r.Optimizer.WeightDecay = -inf }, "weight_decay"},
+		"nesterov":       {func(r *Recipe) { r.Optimizer.Nesterov = true }, "nesterov"},
+	} {
+		r := sound()
+		if err := r.Check(); err != nil {
+			t.Fatal(err)
+		}
+		c.spoil(&r)
+		if err := r.Check(); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want something about %q", name, err, c.want)
+		}
+	}
+}
+
+func FuzzParseRecipe(f *testing.F) {
+	f.Add(sound().Canonical())
+	f.Add([]byte(`{"epochs":1e3}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r, err := ParseRecipe(b)
+		if err != nil {
+			return
+		}
+		if !bytes.Equal(r.Canonical(), b) {
+			t.Errorf("%s\nreads as\n%s", b, r.Canonical())
+		}
+		s := r.Sequence()
+		last := s.Len() - 1
+		if last < 1 || !s.At(last).Evaluation || !s.DigestDue(s.Len()) {
+			t.Errorf("%+v has %d steps", s, s.Len())
+		}
+		if _, high := s.Positions(last, s.MicroBatches-1); high != s.Test {
+			t.Errorf("%+v: the evaluation ends at %d", s, high)
+		}
+		if _, high := s.Positions(last-1, s.MicroBatches-1); high != s.Train {
+			t.Errorf("%+v: the last training step ends at %d", s, high)
+		}
+	})
+}
+
+func drawSequence(t *rapid.T) Sequence {
+	return Sequence{
+		Train: rapid.IntRange(1, 300).Draw(t, "train"), Test: rapid.IntRange(1, 60).Draw(t, "test"),
+		Epochs: rapid.IntRange(1, 4).Draw(t, "epochs"), Batch: rapid.IntRange(1, 400).Draw(t, "batch"),
+		MicroBatches: 1 << rapid.IntRange(0, 6).Draw(t, "log2 M"),
+	}
+}
+
+// I5: every position of an epoch, and every test example, is taken exactly once
+// and in order, whatever N, B and M.
+func TestEveryExampleOnceAnEpoch(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := drawSequence(t)
+		train, test, training := 0, 0, 0
+		for i := range s.Len() {
+			step := s.At(i)
+			if got := s.TrainingBefore(i); got != training {
+				t.Fatalf("%d training steps before step %d, want %d", got, i, training)
+			}
+			next := &train
+			if step.Evaluation {
+				next = &test
+			} else {
+				training++
+			}
+			from := *next
+			for m := range s.MicroBatches {
+				low, high := s.Positions(i, m)
+				if low != *next || high < low {
+					t.Fatalf("step %d micro-batch %d takes [%d,%d), want it to begin at %d", i, m, low, high, *next)
+				}
+				*next = high
+			}
+			if *next-from != step.Examples || step.Examples < 1 || !step.Evaluation && step.Examples > s.Batch {
+				t.Fatalf("step %d says %d examples and takes %d", i, step.Examples, *next-from)
+			}
+			if step.Evaluation {
+				if train != s.Train || test != s.Test {
+					t.Fatalf("epoch %d took %d of %d training and %d of %d test examples", step.Epoch, train, s.Train, test, s.Test)
+				}
+				train, test = 0, 0
+			}
+		}
+		if training != s.Epochs*s.TrainingPerEpoch() {
+			t.Fatalf("%d training steps", training)
+		}
+	})
+}
+
+// The largest recipe that Check lets through stays inside an int.
+func TestPositionsDoNotOverflow(t *testing.T) {
+	r := sound()
+	r.Data.Train, r.Data.Test, r.Batch, r.MicroBatches, r.Epochs = maxCount, maxCount, maxCount, maxMicroBatches, maxCount/2
+	if err := r.Check(); err != nil {
+		t.Fatal(err)
+	}
+	s := r.Sequence()
+	if low, high := s.Positions(s.Len()-1, maxMicroBatches-1); low != maxCount-maxCount/maxMicroBatches-1 || high != maxCount {
+		t.Errorf("the last micro-batch takes [%d,%d)", low, high)
+	}
+}
+
+func TestCheckpointDue(t *testing.T) {
+	s := Sequence{Train: 10, Test: 2, Epochs: 3, Batch: 3, MicroBatches: 1} // 4 training steps and an evaluation
+	for every, want := range map[int][]int{
+		0:   {5, 10, 15},
+		1:   {1, 2, 3, 4, 6, 7, 8, 9, 11, 12, 13, 14, 15},
+		4:   {4, 9, 14, 15},
+		6:   {7, 14, 15},
+		100: {15},
+	} {
+		var got []int
+		for i := range s.Len() + 1 {
+			if s.CheckpointDue(every, i) {
+				got = append(got, i)
+			}
+		}
+		if len(got) != len(want) {
+			t.Errorf("every %d: %v, want %v", every, got, want)
+			continue
+		}
+		for i := range got {
+			if got[i] != want[i] {
+				t.Errorf("every %d: %v, want %v", every, got, want)
+				break
+			}
+		}
+	}
+}
+
+func TestDigestDue(t *testing.T) {
+	s := Sequence{Train: 10, Test: 2, Epochs: 5, Batch: 3, MicroBatches: 1}
+	var got []int
+	for i := range s.Len() + 1 {
+		if s.DigestDue(i) {
+			got = append(got, i)
+		}
+	}
+	want := []int{0, 1, 2, 3, 4, 5, 9, 10, 14, 15, 16, 19, 20, 24, 25}
+	if len(got) != len(want) {
+		t.Fatalf("%v, want %v", got, want)
+	}
+	for i := range got {
+		if got[i] != want[i] {
+			t.Fatalf("%v, want %v", got, want)
+		}
+	}
+}
