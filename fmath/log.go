@@ -18,9 +18,9 @@ func Log(x float64) float64 {
 	f := m - 1
 	s := f / (2 + f)
 	s2 := float64(s * s)
-	r := float64(s2*2) * (1.0/3 + float64(s2*atanhTail(s2)))
-	half := float64(0.5 * f * f)
 	r := float64(float64(s2*2) * (1.0/3 + float64(s2*atanhTail(s2))))
+	half := float64(0.5 * f * f)
+	return float64(kf*ln2Hi) - ((half - (float64(s*(half+r)) + float64(kf*ln2Lo))) - f)
 }
 
 // atanhTail returns (atanh(s)/s − 1 − s²/3)/s⁴ for s2 = s² ≤ 0.0295.
