@@ -77,10 +77,10 @@ func (s *Stream) Uint64() uint64 {
 }
 
 // Float32 returns a number in [0, 1), a multiple of 2⁻²⁴.
-func (s *Stream) Float32() float32 { return float32(s.Uint32()>>8) * 0x1p-24 }
+func (s *Stream) Float32() float32 { return float32(float32(s.Uint32()>>8) * 0x1p-24) }
 
 // Float64 returns a number in [0, 1), a multiple of 2⁻⁵³.
-func (s *Stream) Float64() float64 { return float64(s.Uint64()>>11) * 0x1p-53 }
+func (s *Stream) Float64() float64 { return float64(float64(s.Uint64()>>11) * 0x1p-53) }
 
 // Intn returns a number in [0, n), all equally likely (Lemire, "Fast random
 // integer generation in an interval", 2019, in 64 bits). It panics unless n > 0.
