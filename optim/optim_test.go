@@ -1,0 +1,171 @@
+package optim
+
+import (
+	"testing"
+
+	"convoy/internal/golden"
+	"convoy/job"
+)
+
+// velocity returns the slot that Apply takes, or nil where there is none.
+func velocity(s *State) []float32 {
+	if len(s.Slots) == 0 {
+		return nil
+	}
+	return s.Slots[0]
+}
+
+// apply updates the window of s that begins at offset.
+func apply(s *State, o SGD, offset int, grad []float32, lr float32) {
+	v := velocity(s)
+	if v != nil {
+		v = v[offset : offset+len(grad)]
+	}
+	o.Apply(s.Params[offset:offset+len(grad)], v, grad, lr)
+}
+
+// TestGoldenSGD follows PyTorch over five steps; lr_from_step changes the
+// learning rate on the way.
+func TestGoldenSGD(t *testing.T) {
+	golden.Each(t, "sgd_*", func(t *testing.T, c golden.Case) {
+		o := FromJob(job.Optimizer{
+			LR: float32(c.Float("lr")), Momentum: float32(c.Float("momentum")),
+			WeightDecay: float32(c.Float("weight_decay")), Nesterov: c.Bool("nesterov"),
+		})
+		p := c.F32("p0")
+		s := NewState([]Tensor{{"p", c.Dims("p0")}}, p, o)
+		lr := o.LR
+		for i, step := range []string{"1", "2", "3", "4", "5"} {
+			if at, ok := c.Meta["lr_from_step"].([]any); ok && float64(i) == at[0] {
+				lr = float32(at[1].(float64))
+			}
+			apply(s, o, 0, c.F32("g"+string(rune('0'+i))), lr)
+			c.Near(t, "p"+step, s.Params, 2e-6)
+		}
+		if c.Has("velocity5") != (velocity(s) != nil) {
+			t.Errorf("velocity kept: %t, PyTorch: %t", velocity(s) != nil, c.Has("velocity5"))
+		}
+		if c.Has("velocity5") {
+			c.Near(t, "velocity5", velocity(s), 2e-6)
+		}
+	})
+}
+
+// wave fills a vector with numbers of many sizes.
+func wave(n, seed int) []float32 {
+	v := make([]float32, n)
+	x := uint32(seed)*2654435761 + 1
+	for i := range v {
+		x = x*1664525 + 1013904223
+		v[i] = (float32(x>>8)*0x1p-23 - 1) * float32(int(1)<<(i%9))
+	}
+	return v
+}
+
+var optimizers = []SGD{
+	{},
+	{WeightDecay: 0.01},
+	{Momentum: 0.9},
+	{Momentum: 0.9, WeightDecay: 0.01},
+	{Momentum: 0.8, Nesterov: true, WeightDecay: 0.001},
+}
+
+// TestWindows: applying a gradient in windows of any size gives the bits of
+// applying it whole, and leaves the gradient alone.
+func TestWindows(t *testing.T) {
+	const n = 1000
+	for _, o := range optimizers {
+		whole := NewState([]Tensor{{"p", []int{n}}}, wave(n, 1), o)
+		parts := NewState([]Tensor{{"p", []int{n}}}, wave(n, 1), o)
+		grad := wave(n, 2)
+		for step := range 3 {
+			apply(whole, o, 0, grad, 0.1)
+			size := 7 + 90*step
+			for i := 0; i < n; i += size {
+				apply(parts, o, i, grad[i:min(i+size, n)], 0.1)
+			}
+		}
+		if whole.Digest() != parts.Digest() {
+			t.Errorf("%+v: windows change the bits", o)
+		}
+		for i, g := range wave(n, 2) {
+			if grad[i] != g {
+				t.Fatalf("%+v: the gradient was changed", o)
+			}
+		}
+	}
+}
+
+// TestGoldenBits pins the update's bits: the same on every machine.
+func TestGoldenBits(t *testing.T) {
+	want := []string{"e227b6bc1feb3479eecf332d49449176d9ef5f09da03337b037c0814ec1cf715", "d1f43a62027ef7eeb0e092853da402931d1388e605ea55f3e2d63c83cb5f94ed", "73b1797e43947005f1bf15828086347093013462b73a082bc3ff0cadf07360c2", "6aac24d58f18c672c2782c9e8b29ce71d94b4563a0b7b705563efdd85d497441", "f2ae1294bb610f5a770ecede3a3ee72ece5f96368b28e7eb9d38d2a6390f2f95"}
+	for i, o := range optimizers {
+		s := NewState([]Tensor{{"p", []int{500, 2}}}, wave(1000, 3), o)
+		for step := range 10 {
+			apply(s, o, 0, wave(1000, 4+step), 0.05)
+		}
+		if got := s.Digest().String(); got != want[i] {
+			t.Errorf("%+v: digest %q, want %q", o, got, want[i])
+		}
+	}
+}
+
+func TestDigestCoversEverything(t *testing.T) {
+	fresh := func() *State { return NewState([]Tensor{{"p", []int{9}}}, wave(9, 1), SGD{Momentum: 0.9}) }
+	base := fresh().Digest()
+	if s := fresh(); s.Digest() != base {
+		t.Error("equal states have different digests")
+	}
+	s := fresh()
+	s.Params[8] = -s.Params[8]
+	if s.Digest() == base {
+		t.Error("the digest misses a parameter")
+	}
+	s = fresh()
+	s.Slots[0][3] = 1
+	if s.Digest() == base {
+		t.Error("the digest misses the velocity")
+	}
+	if NewState([]Tensor{{"p", []int{9}}}, wave(9, 1), SGD{}).Digest() == base {
+		t.Error("the digest misses whether there is a velocity")
+	}
+}
+
+func TestMisfits(t *testing.T) {
+	panics := func(name string, f func()) {
+		defer func() {
+			if recover() == nil {
+				t.Errorf("%s: no panic", name)
+			}
+		}()
+		f()
+	}
+	panics("layout", func() { NewState([]Tensor{{"p", []int{3, 3}}}, make([]float32, 8), SGD{}) })
+	panics("gradient", func() { SGD{}.Apply(make([]float32, 3), nil, make([]float32, 2), 1) })
+	panics("velocity", func() { SGD{Momentum: 0.5}.Apply(make([]float32, 3), nil, make([]float32, 3), 1) })
+}
+
+func BenchmarkApply(b *testing.B) {
+	for _, o := range optimizers {
+		name := "plain"
+		switch {
+		case o.Nesterov:
+			name = "nesterov"
+		case o.Momentum != 0 && o.WeightDecay != 0:
+			name = "momentum+decay"
+		case o.Momentum != 0:
+			name = "momentum"
+		case o.WeightDecay != 0:
+			name = "decay"
+		}
+		b.Run(name, func(b *testing.B) {
+			const n = 61706
+			s := NewState([]Tensor{{"p", []int{n}}}, wave(n, 1), o)
+			g := wave(n, 2)
+			b.SetBytes(4 * n)
+			for b.Loop() {
+				apply(s, o, 0, g, 1e-9)
+			}
+		})
+	}
+}
