@@ -1,5 +1,7 @@
 package kernels
 
+import "convoy/fmath"
+
 // ReLUForward computes y[i] = x[i] if x[i] > 0, else 0; a NaN gives NaN. y may
 // be x.
 func ReLUForward(p *Pool, x, y []float32) {
@@ -30,7 +32,7 @@ func ReLUBackward(p *Pool, y, gy, gx []float32) {
 func SigmoidForward(p *Pool, x, y []float32) {
 	length("SigmoidForward", "y", len(y), len(x))
 	for i, v := range x {
-		y[i] = sigmoid(v)
+		y[i] = fmath.Sigmoid32(v)
 	}
 }
 

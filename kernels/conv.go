@@ -16,7 +16,11 @@ func ConvForward(p *Pool, s Conv, x, w, b, y []float32) {
 	if b != nil {
 		length(op, "b", len(b), s.O)
 	}
-	referenceConvForward(s, n, x, w, b, y)
+	if plain {
+		referenceConvForward(s, n, x, w, b, y)
+		return
+	}
+	p.convForward(s, n, x, w, b, y)
 }
 
 // ConvBackwardData computes the gradient of the input from that of the output:
@@ -32,7 +36,11 @@ func ConvBackwardData(p *Pool, s Conv, gy, w, gx []float32) {
 	n := examples(op, "gy", len(gy), s.Out())
 	length(op, "w", len(w), s.Weights())
 	length(op, "gx", len(gx), n*s.In())
-	referenceConvBackwardData(s, n, gy, w, gx)
+	if plain {
+		referenceConvBackwardData(s, n, gy, w, gx)
+		return
+	}
+	p.convBackwardData(s, n, gy, w, gx)
 }
 
 // ConvBackwardWeights computes the gradients of the weights and the bias, summed
@@ -61,5 +69,9 @@ func ConvBackwardWeights(p *Pool, s Conv, x, gy []float32, cuts []int, gw, gb []
 		length(op, "gb", len(gb), s.O)
 	}
 	checkCuts(op, cuts, n)
-	referenceConvBackwardWeights(s, x, gy, cuts, gw, gb)
+	if plain {
+		referenceConvBackwardWeights(s, x, gy, cuts, gw, gb)
+		return
+	}
+	p.convBackwardWeights(s, x, gy, cuts, gw, gb)
 }

@@ -15,7 +15,7 @@ func LinearForward(p *Pool, s Linear, x, w, b, y []float32) {
 	if b != nil {
 		length(op, "b", len(b), s.O)
 	}
-	referenceLinearForward(s, n, x, w, b, y)
+	ConvForward(p, s.conv(), x, w, b, y)
 }
 
 // LinearBackwardData computes the gradient of the input from that of the output:
@@ -29,7 +29,7 @@ func LinearBackwardData(p *Pool, s Linear, gy, w, gx []float32) {
 	n := examples(op, "gy", len(gy), s.O)
 	length(op, "w", len(w), s.Weights())
 	length(op, "gx", len(gx), n*s.I)
-	referenceLinearBackwardData(s, n, gy, w, gx)
+	ConvBackwardData(p, s.conv(), gy, w, gx)
 }
 
 // LinearBackwardWeights computes the gradients of the weights and the bias, summed
@@ -54,5 +54,11 @@ func LinearBackwardWeights(p *Pool, s Linear, x, gy []float32, cuts []int, gw, g
 		length(op, "gb", len(gb), s.O)
 	}
 	checkCuts(op, cuts, n)
-	referenceLinearBackwardWeights(s, x, gy, cuts, gw, gb)
+	ConvBackwardWeights(p, s.conv(), x, gy, cuts, gw, gb)
+}
+
+// conv is the convolution that the layer is: a kernel of one pixel on images of
+// one pixel.
+func (s Linear) conv() Conv {
+	return Conv{C: s.I, H: 1, W: 1, O: s.O, KH: 1, KW: 1, StrideH: 1, StrideW: 1}
 }

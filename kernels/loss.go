@@ -1,6 +1,10 @@
 package kernels
 
-import "fmt"
+import (
+	"fmt"
+
+	"convoy/fmath"
+)
 
 // SoftmaxCrossEntropy computes, for each example n of logits [N][classes], with
 // z the example's logits less their maximum, S = Σ exp(z[j]) and l its label,
@@ -51,16 +55,16 @@ func crossEntropy(x []float32, label int, gx []float32) (loss float64, best int)
 	top, at := float64(x[best]), float64(x[label])
 	var sum float64
 	for _, v := range x {
-		sum += exp(float64(v) - top)
+		sum += fmath.Exp(float64(v) - top)
 	}
 	if gx != nil {
 		for j, v := range x {
-			q := exp(float64(v)-top) / sum
+			q := fmath.Exp(float64(v)-top) / sum
 			if j == label {
 				q--
 			}
 			gx[j] = float32(q)
 		}
 	}
-	return log(sum) - (at - top), best
+	return fmath.Log(sum) - (at - top), best
 }

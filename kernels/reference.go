@@ -6,6 +6,9 @@ import (
 	"convoy/tree"
 )
 
+// plain makes the exported functions use the references; tests set it.
+var plain bool
+
 // The functions of this file are the doc comments of the exported ones, written
 // out. They are slow and allocate; the fast paths are checked against them.
 
@@ -147,22 +150,4 @@ func treeScratch(node tree.Node, n int) [][]float32 {
 		scratch[i] = make([]float32, n)
 	}
 	return scratch
-}
-
-func referenceLinearForward(s Linear, n int, x, w, b, y []float32) {
-	referenceConvForward(s.conv(), n, x, w, b, y)
-}
-
-func referenceLinearBackwardData(s Linear, n int, gy, w, gx []float32) {
-	referenceConvBackwardData(s.conv(), n, gy, w, gx)
-}
-
-func referenceLinearBackwardWeights(s Linear, x, gy []float32, cuts []int, gw, gb []float32) {
-	referenceConvBackwardWeights(s.conv(), x, gy, cuts, gw, gb)
-}
-
-// conv is the convolution that the layer is: a kernel of one pixel on an image of
-// one pixel.
-func (s Linear) conv() Conv {
-	return Conv{C: s.I, H: 1, W: 1, O: s.O, KH: 1, KW: 1, StrideH: 1, StrideW: 1}
 }

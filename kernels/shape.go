@@ -31,8 +31,8 @@ func (s Conv) Check() error {
 		return fmt.Errorf("convolution padding %d×%d: each must be at least 0", s.PadH, s.PadW)
 	case s.H+2*s.PadH < s.KH || s.W+2*s.PadW < s.KW:
 		return fmt.Errorf("convolution kernel %d×%d is larger than the padded input %d×%d", s.KH, s.KW, s.H+2*s.PadH, s.W+2*s.PadW)
-	case !countable(s.C, s.H+2*s.PadH, s.W+2*s.PadW) || !countable(s.O, s.C, s.KH, s.KW) || !countable(s.O, s.OutH(), s.OutW()):
-		return fmt.Errorf("convolution %+v: a tensor has more than %d elements", s, math.MaxInt32)
+	case !countable(piece, s.C, s.H+2*s.PadH, s.W+2*s.PadW) || !countable(s.O, s.C, s.KH, s.KW) || !countable(piece, s.O, s.OutH(), s.OutW()):
+		return fmt.Errorf("convolution %+v: the weights have more than %d elements, or an image more than %d", s, math.MaxInt32, math.MaxInt32/piece)
 	}
 	return nil
 }
@@ -64,8 +64,8 @@ func (s Linear) Check() error {
 	if s.I < 1 || s.O < 1 {
 		return fmt.Errorf("fully connected layer from %d to %d values: each must be at least 1", s.I, s.O)
 	}
-	if !countable(s.I, s.O) {
-		return fmt.Errorf("fully connected layer from %d to %d values has more than %d weights", s.I, s.O, math.MaxInt32)
+	if !countable(s.I, s.O) || !countable(piece, s.I) || !countable(piece, s.O) {
+		return fmt.Errorf("fully connected layer from %d to %d values: more than %d weights, or %d values", s.I, s.O, math.MaxInt32, math.MaxInt32/piece)
 	}
 	return nil
 }
@@ -119,7 +119,7 @@ func (s Pool2D) In() int { return s.C * s.H * s.W }
 func (s Pool2D) Out() int { return s.C * s.OutH() * s.OutW() }
 
 // countable reports whether the product of dims fits an int32, which is what
-// tables and arg-max indices hold.
+// tables and arg-max indices hold. A table reaches over up to piece examples.
 func countable(dims ...int) bool {
 	n := 1
 	for _, d := range dims {
