@@ -50,8 +50,14 @@ func mustOpen(t *testing.T, path string) *Ledger {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { l.Close() })
+	t.Cleanup(func() { shut(t, l) })
 	return l
+}
+
+func shut(t testing.TB, l *Ledger) {
+	if err := l.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
+		t.Error(err)
+	}
 }
 
 func mustAppend(t *testing.T, l *Ledger, rows ...*api.LedgerRow) {
@@ -101,7 +107,7 @@ func TestRowsReadBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer again.Close()
+	defer shut(t, again)
 	check(t, again, 0, rows)
 	if again.Torn() != 0 || again.Chain0() != start || !bytes.Equal(rows[len(rows)-1].Chain, chainOf(again)) {
 		t.Errorf("torn %d, begins with %s, ends with %s", again.Torn(), again.Chain0(), again.Chain())
@@ -158,7 +164,7 @@ func TestTornAtEveryByte(t *testing.T) {
 				t.Fatal(err)
 			}
 			check(t, l, 0, rows)
-			l.Close()
+			shut(t, l)
 			if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, content) {
 				t.Fatalf("%d of %d bytes: the file differs after the rows were appended again", size, len(content))
 			}
@@ -331,7 +337,7 @@ func FuzzOpen(f *testing.F) {
 		if err != nil {
 			return
 		}
-		defer l.Close()
+		defer shut(t, l)
 		n := uint64(0)
 		for row, err := range l.Rows(0) {
 			if err != nil || row.Step != n {
@@ -351,7 +357,7 @@ func BenchmarkAppend(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer l.Close()
+	defer shut(b, l)
 	for b.Loop() {
 		if err := l.Append(rows...); err != nil {
 			b.Fatal(err)
