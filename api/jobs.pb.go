@@ -2016,13 +2016,14 @@ const file_jobs_proto_rawDesc = "" +
 	"\x04Rows\x12\x16.convoy.v1.RowsRequest\x1a\x14.convoy.v1.LedgerRow0\x01\x12>\n" +
 	"\aCluster\x12\x19.convoy.v1.ClusterRequest\x1a\x18.convoy.v1.ClusterStatus\x12R\n" +
 	"\rMissingShards\x12\x1f.convoy.v1.MissingShardsRequest\x1a .convoy.v1.MissingShardsResponse\x12C\n" +
-	"\bPutShard\x12\x1a.convoy.v1.PutShardRequest\x1a\x1b.convoy.v1.PutShardResponse2\xc6\x02\n" +
+	"\bPutShard\x12\x1a.convoy.v1.PutShardRequest\x1a\x1b.convoy.v1.PutShardResponse2\x83\x03\n" +
 	"\bReplicas\x127\n" +
 	"\x04Held\x12\x16.convoy.v1.HeldRequest\x1a\x17.convoy.v1.HeldResponse\x12L\n" +
 	"\rFetchGradient\x12\x1f.convoy.v1.FetchGradientRequest\x1a\x18.convoy.v1.GradientPiece0\x01\x12C\n" +
 	"\n" +
 	"FetchState\x12\x1c.convoy.v1.FetchStateRequest\x1a\x15.convoy.v1.StatePiece0\x01\x125\n" +
-	"\vAcknowledge\x12\x0e.convoy.v1.Ack\x1a\x16.convoy.v1.AckResponse\x127\n" +
+	"\vAcknowledge\x12\x0e.convoy.v1.Ack\x1a\x16.convoy.v1.AckResponse\x12;\n" +
+	"\tFetchRows\x12\x16.convoy.v1.RowsRequest\x1a\x14.convoy.v1.LedgerRow0\x01\x127\n" +
 	"\bFetchLog\x12\x15.convoy.v1.JobRequest\x1a\x12.convoy.v1.LogLine0\x012\x8b\x03\n" +
 	"\x06Shards\x12R\n" +
 	"\rFetchManifest\x12\x1f.convoy.v1.FetchManifestRequest\x1a .convoy.v1.FetchManifestResponse\x12I\n" +
@@ -2107,35 +2108,37 @@ var file_jobs_proto_depIdxs = []int32{
 	20, // 20: convoy.v1.Replicas.FetchGradient:input_type -> convoy.v1.FetchGradientRequest
 	22, // 21: convoy.v1.Replicas.FetchState:input_type -> convoy.v1.FetchStateRequest
 	33, // 22: convoy.v1.Replicas.Acknowledge:input_type -> convoy.v1.Ack
-	4,  // 23: convoy.v1.Replicas.FetchLog:input_type -> convoy.v1.JobRequest
-	25, // 24: convoy.v1.Shards.FetchManifest:input_type -> convoy.v1.FetchManifestRequest
-	27, // 25: convoy.v1.Shards.FetchShard:input_type -> convoy.v1.FetchShardRequest
-	29, // 26: convoy.v1.Shards.StoreManifest:input_type -> convoy.v1.StoreManifestRequest
-	16, // 27: convoy.v1.Shards.StoreShard:input_type -> convoy.v1.PutShardRequest
-	14, // 28: convoy.v1.Shards.Lacking:input_type -> convoy.v1.MissingShardsRequest
-	1,  // 29: convoy.v1.Jobs.Submit:output_type -> convoy.v1.SubmitResponse
-	3,  // 30: convoy.v1.Jobs.List:output_type -> convoy.v1.ListResponse
-	13, // 31: convoy.v1.Jobs.Status:output_type -> convoy.v1.JobStatus
-	13, // 32: convoy.v1.Jobs.Watch:output_type -> convoy.v1.JobStatus
-	6,  // 33: convoy.v1.Jobs.Logs:output_type -> convoy.v1.LogLine
-	13, // 34: convoy.v1.Jobs.Cancel:output_type -> convoy.v1.JobStatus
-	7,  // 35: convoy.v1.Jobs.Model:output_type -> convoy.v1.Piece
-	34, // 36: convoy.v1.Jobs.Rows:output_type -> convoy.v1.LedgerRow
-	10, // 37: convoy.v1.Jobs.Cluster:output_type -> convoy.v1.ClusterStatus
-	15, // 38: convoy.v1.Jobs.MissingShards:output_type -> convoy.v1.MissingShardsResponse
-	17, // 39: convoy.v1.Jobs.PutShard:output_type -> convoy.v1.PutShardResponse
-	19, // 40: convoy.v1.Replicas.Held:output_type -> convoy.v1.HeldResponse
-	21, // 41: convoy.v1.Replicas.FetchGradient:output_type -> convoy.v1.GradientPiece
-	23, // 42: convoy.v1.Replicas.FetchState:output_type -> convoy.v1.StatePiece
-	24, // 43: convoy.v1.Replicas.Acknowledge:output_type -> convoy.v1.AckResponse
-	6,  // 44: convoy.v1.Replicas.FetchLog:output_type -> convoy.v1.LogLine
-	26, // 45: convoy.v1.Shards.FetchManifest:output_type -> convoy.v1.FetchManifestResponse
-	28, // 46: convoy.v1.Shards.FetchShard:output_type -> convoy.v1.FetchShardResponse
-	17, // 47: convoy.v1.Shards.StoreManifest:output_type -> convoy.v1.PutShardResponse
-	17, // 48: convoy.v1.Shards.StoreShard:output_type -> convoy.v1.PutShardResponse
-	15, // 49: convoy.v1.Shards.Lacking:output_type -> convoy.v1.MissingShardsResponse
-	29, // [29:50] is the sub-list for method output_type
-	8,  // [8:29] is the sub-list for method input_type
+	8,  // 23: convoy.v1.Replicas.FetchRows:input_type -> convoy.v1.RowsRequest
+	4,  // 24: convoy.v1.Replicas.FetchLog:input_type -> convoy.v1.JobRequest
+	25, // 25: convoy.v1.Shards.FetchManifest:input_type -> convoy.v1.FetchManifestRequest
+	27, // 26: convoy.v1.Shards.FetchShard:input_type -> convoy.v1.FetchShardRequest
+	29, // 27: convoy.v1.Shards.StoreManifest:input_type -> convoy.v1.StoreManifestRequest
+	16, // 28: convoy.v1.Shards.StoreShard:input_type -> convoy.v1.PutShardRequest
+	14, // 29: convoy.v1.Shards.Lacking:input_type -> convoy.v1.MissingShardsRequest
+	1,  // 30: convoy.v1.Jobs.Submit:output_type -> convoy.v1.SubmitResponse
+	3,  // 31: convoy.v1.Jobs.List:output_type -> convoy.v1.ListResponse
+	13, // 32: convoy.v1.Jobs.Status:output_type -> convoy.v1.JobStatus
+	13, // 33: convoy.v1.Jobs.Watch:output_type -> convoy.v1.JobStatus
+	6,  // 34: convoy.v1.Jobs.Logs:output_type -> convoy.v1.LogLine
+	13, // 35: convoy.v1.Jobs.Cancel:output_type -> convoy.v1.JobStatus
+	7,  // 36: convoy.v1.Jobs.Model:output_type -> convoy.v1.Piece
+	34, // 37: convoy.v1.Jobs.Rows:output_type -> convoy.v1.LedgerRow
+	10, // 38: convoy.v1.Jobs.Cluster:output_type -> convoy.v1.ClusterStatus
+	15, // 39: convoy.v1.Jobs.MissingShards:output_type -> convoy.v1.MissingShardsResponse
+	17, // 40: convoy.v1.Jobs.PutShard:output_type -> convoy.v1.PutShardResponse
+	19, // 41: convoy.v1.Replicas.Held:output_type -> convoy.v1.HeldResponse
+	21, // 42: convoy.v1.Replicas.FetchGradient:output_type -> convoy.v1.GradientPiece
+	23, // 43: convoy.v1.Replicas.FetchState:output_type -> convoy.v1.StatePiece
+	24, // 44: convoy.v1.Replicas.Acknowledge:output_type -> convoy.v1.AckResponse
+	34, // 45: convoy.v1.Replicas.FetchRows:output_type -> convoy.v1.LedgerRow
+	6,  // 46: convoy.v1.Replicas.FetchLog:output_type -> convoy.v1.LogLine
+	26, // 47: convoy.v1.Shards.FetchManifest:output_type -> convoy.v1.FetchManifestResponse
+	28, // 48: convoy.v1.Shards.FetchShard:output_type -> convoy.v1.FetchShardResponse
+	17, // 49: convoy.v1.Shards.StoreManifest:output_type -> convoy.v1.PutShardResponse
+	17, // 50: convoy.v1.Shards.StoreShard:output_type -> convoy.v1.PutShardResponse
+	15, // 51: convoy.v1.Shards.Lacking:output_type -> convoy.v1.MissingShardsResponse
+	30, // [30:52] is the sub-list for method output_type
+	8,  // [8:30] is the sub-list for method input_type
 	8,  // [8:8] is the sub-list for extension type_name
 	8,  // [8:8] is the sub-list for extension extendee
 	0,  // [0:8] is the sub-list for field type_name

@@ -548,6 +548,7 @@ const (
 	Replicas_FetchGradient_FullMethodName = "/convoy.v1.Replicas/FetchGradient"
 	Replicas_FetchState_FullMethodName    = "/convoy.v1.Replicas/FetchState"
 	Replicas_Acknowledge_FullMethodName   = "/convoy.v1.Replicas/Acknowledge"
+	Replicas_FetchRows_FullMethodName     = "/convoy.v1.Replicas/FetchRows"
 	Replicas_FetchLog_FullMethodName      = "/convoy.v1.Replicas/FetchLog"
 )
 
@@ -568,6 +569,8 @@ type ReplicasClient interface {
 	FetchState(ctx context.Context, in *FetchStateRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[StatePiece], error)
 	// Acknowledge carries a receipt to the leader when NATS does not.
 	Acknowledge(ctx context.Context, in *Ack, opts ...grpc.CallOption) (*AckResponse, error)
+	// FetchRows sends the ledger's rows that this replica has.
+	FetchRows(ctx context.Context, in *RowsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LedgerRow], error)
 	// FetchLog sends the job's events that this replica wrote down.
 	FetchLog(ctx context.Context, in *JobRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LogLine], error)
 }
@@ -638,9 +641,28 @@ func (c *replicasClient) Acknowledge(ctx context.Context, in *Ack, opts ...grpc.
 	return out, nil
 }
 
+func (c *replicasClient) FetchRows(ctx context.Context, in *RowsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LedgerRow], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Replicas_ServiceDesc.Streams[2], Replicas_FetchRows_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[RowsRequest, LedgerRow]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Replicas_FetchRowsClient = grpc.ServerStreamingClient[LedgerRow]
+
 func (c *replicasClient) FetchLog(ctx context.Context, in *JobRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LogLine], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Replicas_ServiceDesc.Streams[2], Replicas_FetchLog_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Replicas_ServiceDesc.Streams[3], Replicas_FetchLog_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -674,6 +696,8 @@ type ReplicasServer interface {
 	FetchState(*FetchStateRequest, grpc.ServerStreamingServer[StatePiece]) error
 	// Acknowledge carries a receipt to the leader when NATS does not.
 	Acknowledge(context.Context, *Ack) (*AckResponse, error)
+	// FetchRows sends the ledger's rows that this replica has.
+	FetchRows(*RowsRequest, grpc.ServerStreamingServer[LedgerRow]) error
 	// FetchLog sends the job's events that this replica wrote down.
 	FetchLog(*JobRequest, grpc.ServerStreamingServer[LogLine]) error
 	mustEmbedUnimplementedReplicasServer()
@@ -697,6 +721,9 @@ func (UnimplementedReplicasServer) FetchState(*FetchStateRequest, grpc.ServerStr
 }
 func (UnimplementedReplicasServer) Acknowledge(context.Context, *Ack) (*AckResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Acknowledge not implemented")
+}
+func (UnimplementedReplicasServer) FetchRows(*RowsRequest, grpc.ServerStreamingServer[LedgerRow]) error {
+	return status.Error(codes.Unimplemented, "method FetchRows not implemented")
 }
 func (UnimplementedReplicasServer) FetchLog(*JobRequest, grpc.ServerStreamingServer[LogLine]) error {
 	return status.Error(codes.Unimplemented, "method FetchLog not implemented")
@@ -780,6 +807,17 @@ func _Replicas_Acknowledge_Handler(srv interface{}, ctx context.Context, dec fun
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Replicas_FetchRows_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(RowsRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(ReplicasServer).FetchRows(m, &grpc.GenericServerStream[RowsRequest, LedgerRow]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Replicas_FetchRowsServer = grpc.ServerStreamingServer[LedgerRow]
+
 func _Replicas_FetchLog_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(JobRequest)
 	if err := stream.RecvMsg(m); err != nil {
@@ -816,6 +854,11 @@ var Replicas_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "FetchState",
 			Handler:       _Replicas_FetchState_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "FetchRows",
+			Handler:       _Replicas_FetchRows_Handler,
 			ServerStreams: true,
 		},
 		{

@@ -95,7 +95,6 @@ type Entry struct {
 	//	*Entry_JobCancel
 	//	*Entry_JobFinished
 	//	*Entry_JobFailed
-	//	*Entry_ReplicaSettings
 	Body          isEntry_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -217,15 +216,6 @@ func (x *Entry) GetJobFailed() *JobFailed {
 	return nil
 }
 
-func (x *Entry) GetReplicaSettings() *ReplicaSettings {
-	if x != nil {
-		if x, ok := x.Body.(*Entry_ReplicaSettings); ok {
-			return x.ReplicaSettings
-		}
-	}
-	return nil
-}
-
 type isEntry_Body interface {
 	isEntry_Body()
 }
@@ -262,10 +252,6 @@ type Entry_JobFailed struct {
 	JobFailed *JobFailed `protobuf:"bytes,9,opt,name=job_failed,json=jobFailed,proto3,oneof"`
 }
 
-type Entry_ReplicaSettings struct {
-	ReplicaSettings *ReplicaSettings `protobuf:"bytes,10,opt,name=replica_settings,json=replicaSettings,proto3,oneof"`
-}
-
 func (*Entry_JobSubmit) isEntry_Body() {}
 
 func (*Entry_DataCommit) isEntry_Body() {}
@@ -281,8 +267,6 @@ func (*Entry_JobCancel) isEntry_Body() {}
 func (*Entry_JobFinished) isEntry_Body() {}
 
 func (*Entry_JobFailed) isEntry_Body() {}
-
-func (*Entry_ReplicaSettings) isEntry_Body() {}
 
 // JobSubmit adds a job. Its ID follows from the name and request_id.
 type JobSubmit struct {
@@ -956,72 +940,18 @@ func (x *JobFailed) GetReason() string {
 	return ""
 }
 
-// ReplicaSettings tells where a replica's gRPC API is found.
-type ReplicaSettings struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Address       string                 `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ReplicaSettings) Reset() {
-	*x = ReplicaSettings{}
-	mi := &file_log_proto_msgTypes[11]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ReplicaSettings) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ReplicaSettings) ProtoMessage() {}
-
-func (x *ReplicaSettings) ProtoReflect() protoreflect.Message {
-	mi := &file_log_proto_msgTypes[11]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ReplicaSettings.ProtoReflect.Descriptor instead.
-func (*ReplicaSettings) Descriptor() ([]byte, []int) {
-	return file_log_proto_rawDescGZIP(), []int{11}
-}
-
-func (x *ReplicaSettings) GetId() string {
-	if x != nil {
-		return x.Id
-	}
-	return ""
-}
-
-func (x *ReplicaSettings) GetAddress() string {
-	if x != nil {
-		return x.Address
-	}
-	return ""
-}
-
 // Control is the whole state of the control FSM: what a Raft snapshot holds.
 type Control struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Jobs          []*JobRecord           `protobuf:"bytes,1,rep,name=jobs,proto3" json:"jobs,omitempty"`                                                                                     // in order of submission
-	Manifests     [][]byte               `protobuf:"bytes,2,rep,name=manifests,proto3" json:"manifests,omitempty"`                                                                           // digests of committed data sets
-	Addresses     map[string]string      `protobuf:"bytes,3,rep,name=addresses,proto3" json:"addresses,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // replica id: gRPC address
+	Jobs          []*JobRecord           `protobuf:"bytes,1,rep,name=jobs,proto3" json:"jobs,omitempty"`           // in order of submission
+	Manifests     [][]byte               `protobuf:"bytes,2,rep,name=manifests,proto3" json:"manifests,omitempty"` // digests of committed data sets
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Control) Reset() {
 	*x = Control{}
-	mi := &file_log_proto_msgTypes[12]
+	mi := &file_log_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1033,7 +963,7 @@ func (x *Control) String() string {
 func (*Control) ProtoMessage() {}
 
 func (x *Control) ProtoReflect() protoreflect.Message {
-	mi := &file_log_proto_msgTypes[12]
+	mi := &file_log_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1046,7 +976,7 @@ func (x *Control) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Control.ProtoReflect.Descriptor instead.
 func (*Control) Descriptor() ([]byte, []int) {
-	return file_log_proto_rawDescGZIP(), []int{12}
+	return file_log_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Control) GetJobs() []*JobRecord {
@@ -1059,13 +989,6 @@ func (x *Control) GetJobs() []*JobRecord {
 func (x *Control) GetManifests() [][]byte {
 	if x != nil {
 		return x.Manifests
-	}
-	return nil
-}
-
-func (x *Control) GetAddresses() map[string]string {
-	if x != nil {
-		return x.Addresses
 	}
 	return nil
 }
@@ -1097,7 +1020,7 @@ type JobRecord struct {
 
 func (x *JobRecord) Reset() {
 	*x = JobRecord{}
-	mi := &file_log_proto_msgTypes[13]
+	mi := &file_log_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1109,7 +1032,7 @@ func (x *JobRecord) String() string {
 func (*JobRecord) ProtoMessage() {}
 
 func (x *JobRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_log_proto_msgTypes[13]
+	mi := &file_log_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1122,7 +1045,7 @@ func (x *JobRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobRecord.ProtoReflect.Descriptor instead.
 func (*JobRecord) Descriptor() ([]byte, []int) {
-	return file_log_proto_rawDescGZIP(), []int{13}
+	return file_log_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *JobRecord) GetSubmit() *JobSubmit {
@@ -1282,7 +1205,7 @@ type StepRow struct {
 
 func (x *StepRow) Reset() {
 	*x = StepRow{}
-	mi := &file_log_proto_msgTypes[14]
+	mi := &file_log_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1294,7 +1217,7 @@ func (x *StepRow) String() string {
 func (*StepRow) ProtoMessage() {}
 
 func (x *StepRow) ProtoReflect() protoreflect.Message {
-	mi := &file_log_proto_msgTypes[14]
+	mi := &file_log_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1307,7 +1230,7 @@ func (x *StepRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StepRow.ProtoReflect.Descriptor instead.
 func (*StepRow) Descriptor() ([]byte, []int) {
-	return file_log_proto_rawDescGZIP(), []int{14}
+	return file_log_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *StepRow) GetRecipeHash() []byte {
@@ -1427,7 +1350,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_log_proto_msgTypes[15]
+	mi := &file_log_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1439,7 +1362,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_log_proto_msgTypes[15]
+	mi := &file_log_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1452,7 +1375,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_log_proto_rawDescGZIP(), []int{15}
+	return file_log_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Ack) GetJob() string {
@@ -1540,7 +1463,7 @@ type LedgerRow struct {
 
 func (x *LedgerRow) Reset() {
 	*x = LedgerRow{}
-	mi := &file_log_proto_msgTypes[16]
+	mi := &file_log_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1552,7 +1475,7 @@ func (x *LedgerRow) String() string {
 func (*LedgerRow) ProtoMessage() {}
 
 func (x *LedgerRow) ProtoReflect() protoreflect.Message {
-	mi := &file_log_proto_msgTypes[16]
+	mi := &file_log_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1565,7 +1488,7 @@ func (x *LedgerRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LedgerRow.ProtoReflect.Descriptor instead.
 func (*LedgerRow) Descriptor() ([]byte, []int) {
-	return file_log_proto_rawDescGZIP(), []int{16}
+	return file_log_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *LedgerRow) GetStep() uint64 {
@@ -1663,7 +1586,7 @@ var File_log_proto protoreflect.FileDescriptor
 
 const file_log_proto_rawDesc = "" +
 	"\n" +
-	"\tlog.proto\x12\tconvoy.v1\"\xcd\x04\n" +
+	"\tlog.proto\x12\tconvoy.v1\"\x84\x04\n" +
 	"\x05Entry\x12\x1d\n" +
 	"\n" +
 	"unix_nanos\x18\x01 \x01(\x03R\tunixNanos\x125\n" +
@@ -1679,9 +1602,7 @@ const file_log_proto_rawDesc = "" +
 	"job_cancel\x18\a \x01(\v2\x14.convoy.v1.JobCancelH\x00R\tjobCancel\x12;\n" +
 	"\fjob_finished\x18\b \x01(\v2\x16.convoy.v1.JobFinishedH\x00R\vjobFinished\x125\n" +
 	"\n" +
-	"job_failed\x18\t \x01(\v2\x14.convoy.v1.JobFailedH\x00R\tjobFailed\x12G\n" +
-	"\x10replica_settings\x18\n" +
-	" \x01(\v2\x1a.convoy.v1.ReplicaSettingsH\x00R\x0freplicaSettingsB\x06\n" +
+	"job_failed\x18\t \x01(\v2\x14.convoy.v1.JobFailedH\x00R\tjobFailedB\x06\n" +
 	"\x04body\"\x99\x02\n" +
 	"\tJobSubmit\x12\x1d\n" +
 	"\n" +
@@ -1736,17 +1657,10 @@ const file_log_proto_rawDesc = "" +
 	"\fstate_digest\x18\x03 \x01(\fR\vstateDigest\"5\n" +
 	"\tJobFailed\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\tR\x03job\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\";\n" +
-	"\x0fReplicaSettings\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
-	"\aaddress\x18\x02 \x01(\tR\aaddress\"\xd0\x01\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"Q\n" +
 	"\aControl\x12(\n" +
 	"\x04jobs\x18\x01 \x03(\v2\x14.convoy.v1.JobRecordR\x04jobs\x12\x1c\n" +
-	"\tmanifests\x18\x02 \x03(\fR\tmanifests\x12?\n" +
-	"\taddresses\x18\x03 \x03(\v2!.convoy.v1.Control.AddressesEntryR\taddresses\x1a<\n" +
-	"\x0eAddressesEntry\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xb9\x06\n" +
+	"\tmanifests\x18\x02 \x03(\fR\tmanifests\"\xb9\x06\n" +
 	"\tJobRecord\x12,\n" +
 	"\x06submit\x18\x01 \x01(\v2\x14.convoy.v1.JobSubmitR\x06submit\x12&\n" +
 	"\x05phase\x18\x02 \x01(\x0e2\x10.convoy.v1.PhaseR\x05phase\x12\x16\n" +
@@ -1843,7 +1757,7 @@ func file_log_proto_rawDescGZIP() []byte {
 }
 
 var file_log_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_log_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_log_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_log_proto_goTypes = []any{
 	(Phase)(0),               // 0: convoy.v1.Phase
 	(*Entry)(nil),            // 1: convoy.v1.Entry
@@ -1857,14 +1771,12 @@ var file_log_proto_goTypes = []any{
 	(*JobCancel)(nil),        // 9: convoy.v1.JobCancel
 	(*JobFinished)(nil),      // 10: convoy.v1.JobFinished
 	(*JobFailed)(nil),        // 11: convoy.v1.JobFailed
-	(*ReplicaSettings)(nil),  // 12: convoy.v1.ReplicaSettings
-	(*Control)(nil),          // 13: convoy.v1.Control
-	(*JobRecord)(nil),        // 14: convoy.v1.JobRecord
-	(*StepRow)(nil),          // 15: convoy.v1.StepRow
-	(*Ack)(nil),              // 16: convoy.v1.Ack
-	(*LedgerRow)(nil),        // 17: convoy.v1.LedgerRow
-	nil,                      // 18: convoy.v1.Control.AddressesEntry
-	nil,                      // 19: convoy.v1.JobRecord.WorkersUsedEntry
+	(*Control)(nil),          // 12: convoy.v1.Control
+	(*JobRecord)(nil),        // 13: convoy.v1.JobRecord
+	(*StepRow)(nil),          // 14: convoy.v1.StepRow
+	(*Ack)(nil),              // 15: convoy.v1.Ack
+	(*LedgerRow)(nil),        // 16: convoy.v1.LedgerRow
+	nil,                      // 17: convoy.v1.JobRecord.WorkersUsedEntry
 }
 var file_log_proto_depIdxs = []int32{
 	2,  // 0: convoy.v1.Entry.job_submit:type_name -> convoy.v1.JobSubmit
@@ -1875,23 +1787,21 @@ var file_log_proto_depIdxs = []int32{
 	9,  // 5: convoy.v1.Entry.job_cancel:type_name -> convoy.v1.JobCancel
 	10, // 6: convoy.v1.Entry.job_finished:type_name -> convoy.v1.JobFinished
 	11, // 7: convoy.v1.Entry.job_failed:type_name -> convoy.v1.JobFailed
-	12, // 8: convoy.v1.Entry.replica_settings:type_name -> convoy.v1.ReplicaSettings
-	6,  // 9: convoy.v1.StepCommit.rows:type_name -> convoy.v1.CommittedRow
-	7,  // 10: convoy.v1.CommittedRow.shares:type_name -> convoy.v1.Share
-	14, // 11: convoy.v1.Control.jobs:type_name -> convoy.v1.JobRecord
-	18, // 12: convoy.v1.Control.addresses:type_name -> convoy.v1.Control.AddressesEntry
-	2,  // 13: convoy.v1.JobRecord.submit:type_name -> convoy.v1.JobSubmit
-	0,  // 14: convoy.v1.JobRecord.phase:type_name -> convoy.v1.Phase
-	4,  // 15: convoy.v1.JobRecord.start:type_name -> convoy.v1.JobStart
-	8,  // 16: convoy.v1.JobRecord.checkpoint:type_name -> convoy.v1.CheckpointRecord
-	19, // 17: convoy.v1.JobRecord.workers_used:type_name -> convoy.v1.JobRecord.WorkersUsedEntry
-	7,  // 18: convoy.v1.StepRow.shares:type_name -> convoy.v1.Share
-	7,  // 19: convoy.v1.LedgerRow.shares:type_name -> convoy.v1.Share
-	20, // [20:20] is the sub-list for method output_type
-	20, // [20:20] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	6,  // 8: convoy.v1.StepCommit.rows:type_name -> convoy.v1.CommittedRow
+	7,  // 9: convoy.v1.CommittedRow.shares:type_name -> convoy.v1.Share
+	13, // 10: convoy.v1.Control.jobs:type_name -> convoy.v1.JobRecord
+	2,  // 11: convoy.v1.JobRecord.submit:type_name -> convoy.v1.JobSubmit
+	0,  // 12: convoy.v1.JobRecord.phase:type_name -> convoy.v1.Phase
+	4,  // 13: convoy.v1.JobRecord.start:type_name -> convoy.v1.JobStart
+	8,  // 14: convoy.v1.JobRecord.checkpoint:type_name -> convoy.v1.CheckpointRecord
+	17, // 15: convoy.v1.JobRecord.workers_used:type_name -> convoy.v1.JobRecord.WorkersUsedEntry
+	7,  // 16: convoy.v1.StepRow.shares:type_name -> convoy.v1.Share
+	7,  // 17: convoy.v1.LedgerRow.shares:type_name -> convoy.v1.Share
+	18, // [18:18] is the sub-list for method output_type
+	18, // [18:18] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_log_proto_init() }
@@ -1908,7 +1818,6 @@ func file_log_proto_init() {
 		(*Entry_JobCancel)(nil),
 		(*Entry_JobFinished)(nil),
 		(*Entry_JobFailed)(nil),
-		(*Entry_ReplicaSettings)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1916,7 +1825,7 @@ func file_log_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_log_proto_rawDesc), len(file_log_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   19,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -2,6 +2,7 @@ package optim
 
 import (
 	"fmt"
+	"slices"
 
 	"convoy/digest"
 )
@@ -60,4 +61,13 @@ func (s *State) Digest() digest.Sum {
 		vectors = append(vectors, digest.Vector{Name: slotNames[i], Floats: v})
 	}
 	return digest.Tensors(DigestTag, vectors...)
+}
+
+// Clone returns a copy that shares nothing but the layout.
+func (s *State) Clone() *State {
+	c := &State{Layout: s.Layout, Params: slices.Clone(s.Params)}
+	for _, v := range s.Slots {
+		c.Slots = append(c.Slots, slices.Clone(v))
+	}
+	return c
 }

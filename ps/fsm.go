@@ -1,0 +1,256 @@
+package ps
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+
+	"github.com/hashicorp/raft"
+	"google.golang.org/protobuf/proto"
+
+	"convoy/api"
+	"convoy/digest"
+	"convoy/job"
+	"convoy/ledger"
+)
+
+// control is the Raft FSM: the jobs' phases and heads. It is pure and small: it
+// reads no clock, touches no tensor, and never blocks. An entry that no longer
+// applies when its turn comes changes nothing, and does so on every replica
+// alike.
+//
+// What it decides is handed to watch, which must not block; rows of steps go
+// with the entry that committed them.
+type control struct {
+	mu    sync.Mutex
+	state *api.Control
+	watch func(change)
+	// settle returns once all rows handed out are safely on disk; a snapshot
+	// waits for it, since it lets Raft forget the entries.
+	settle func() error
+}
+
+// change is what one applied entry did.
+type change struct {
+	job  *api.JobRecord // nil where no job changed
+	rows []*api.LedgerRow
+}
+
+func newControl(watch func(change), settle func() error) *control {
+	return &control{state: &api.Control{}, watch: watch, settle: settle}
+}
+
+// snapshot returns a copy of the whole state.
+func (c *control) snapshot() *api.Control {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return proto.CloneOf(c.state)
+}
+
+// Apply carries out a committed entry.
+func (c *control) Apply(l *raft.Log) any {
+	entry := &api.Entry{}
+	if err := proto.Unmarshal(l.Data, entry); err != nil {
+		return fmt.Errorf("log entry %d: %w", l.Index, err)
+	}
+	c.mu.Lock()
+	made := c.apply(entry)
+	if made.job != nil {
+		made.job = proto.CloneOf(made.job)
+	}
+	c.mu.Unlock()
+	c.watch(made)
+	return nil
+}
+
+func (c *control) apply(e *api.Entry) change {
+	switch b := e.Body.(type) {
+	case *api.Entry_JobSubmit:
+		return change{job: c.submit(b.JobSubmit, e.UnixNanos)}
+	case *api.Entry_DataCommit:
+		if d := b.DataCommit.ManifestDigest; !slices.ContainsFunc(c.state.Manifests, func(m []byte) bool { return bytes.Equal(m, d) }) {
+			c.state.Manifests = append(c.state.Manifests, d)
+		}
+	case *api.Entry_JobStart:
+		return change{job: c.start(b.JobStart, e.UnixNanos)}
+	case *api.Entry_StepCommit:
+		return c.commit(b.StepCommit, e.UnixNanos)
+	case *api.Entry_CheckpointRecord:
+		if r := c.running(b.CheckpointRecord.Job); r != nil && b.CheckpointRecord.Step > r.Checkpoint.GetStep() {
+			r.Checkpoint = b.CheckpointRecord
+			return change{job: r}
+		}
+	case *api.Entry_JobCancel:
+		return change{job: c.end(b.JobCancel.Job, api.Phase_PHASE_CANCELLED, "cancelled by a user", e.UnixNanos)}
+	case *api.Entry_JobFinished:
+		if r := c.running(b.JobFinished.Job); r != nil && r.Committed == b.JobFinished.Step {
+			r.LastDigest, r.LastDigestStep = b.JobFinished.StateDigest, b.JobFinished.Step
+			return change{job: c.end(b.JobFinished.Job, api.Phase_PHASE_FINISHED, "", e.UnixNanos)}
+		}
+	case *api.Entry_JobFailed:
+		return change{job: c.end(b.JobFailed.Job, api.Phase_PHASE_FAILED, b.JobFailed.Reason, e.UnixNanos)}
+	}
+	return change{}
+}
+
+func (c *control) find(id string) *api.JobRecord {
+	for _, r := range c.state.Jobs {
+		if r.Submit.Job == id {
+			return r
+		}
+	}
+	return nil
+}
+
+func (c *control) running(id string) *api.JobRecord {
+	if r := c.find(id); r != nil && r.Phase == api.Phase_PHASE_RUNNING {
+		return r
+	}
+	return nil
+}
+
+func (c *control) submit(s *api.JobSubmit, now int64) *api.JobRecord {
+	if c.find(s.Job) != nil {
+		return nil
+	}
+	r := &api.JobRecord{
+		Submit: s, Phase: api.Phase_PHASE_QUEUED, SubmittedUnixNanos: now,
+		WorkersUsed: map[string]uint64{},
+	}
+	c.state.Jobs = append(c.state.Jobs, r)
+	return r
+}
+
+func (c *control) start(s *api.JobStart, now int64) *api.JobRecord {
+	r := c.find(s.Job)
+	if r == nil || r.Phase != api.Phase_PHASE_QUEUED {
+		return nil
+	}
+	r.Phase, r.Start, r.Chain, r.StartedUnixNanos = api.Phase_PHASE_RUNNING, s, s.Chain, now
+	r.LastDigest = s.StateDigest
+	return r
+}
+
+func (c *control) end(id string, phase api.Phase, reason string, now int64) *api.JobRecord {
+	r := c.find(id)
+	if r == nil || ended(r.Phase) {
+		return nil
+	}
+	r.Phase, r.Reason, r.EndedUnixNanos = phase, reason, now
+	return r
+}
+
+func ended(p api.Phase) bool {
+	return p == api.Phase_PHASE_FINISHED || p == api.Phase_PHASE_FAILED || p == api.Phase_PHASE_CANCELLED
+}
+
+// commit moves a job's head over a range of steps that starts exactly there.
+func (c *control) commit(s *api.StepCommit, now int64) change {
+	r := c.running(s.Job)
+	if r == nil || s.First != r.Committed || !bytes.Equal(s.ChainBefore, r.Chain) || len(s.Rows) == 0 {
+		return change{}
+	}
+	recipe, err := job.ParseRecipe(r.Submit.Recipe)
+	if err != nil || int(s.First)+len(s.Rows) > recipe.Sequence().Len() {
+		return change{}
+	}
+	seq := recipe.Sequence()
+	r.RecordChain = ledger.RecordChain(r.RecordChain, s)
+	rows := ledger.FromCommit(seq, s, now, r.RecordChain)
+	for _, row := range rows {
+		c.row(r, row)
+	}
+	r.Committed += uint64(len(rows))
+	r.Chain = rows[len(rows)-1].Chain
+	return change{job: r, rows: rows}
+}
+
+// row takes the figures that the record keeps from one committed step.
+func (c *control) row(r *api.JobRecord, row *api.LedgerRow) {
+	mean := row.LossSum / float64(row.Examples)
+	if len(row.StateDigest) > 0 {
+		r.LastDigest, r.LastDigestStep = row.StateDigest, row.Step
+	}
+	if row.Evaluation {
+		r.HasTest, r.TestLoss, r.TestAccuracy = true, mean, float64(row.Correct)/float64(row.Examples)
+		return
+	}
+	r.HasTrainLoss, r.TrainLoss = true, mean
+	if r.WorkersUsed == nil {
+		r.WorkersUsed = map[string]uint64{}
+	}
+	for _, s := range row.Shares {
+		if int(s.Worker) < len(row.Workers) {
+			r.WorkersUsed[row.Workers[s.Worker]]++
+		}
+	}
+}
+
+// active is the job that the cluster works on: the first that has not ended.
+func active(c *api.Control) *api.JobRecord {
+	for _, r := range c.Jobs {
+		if !ended(r.Phase) {
+			return r
+		}
+	}
+	return nil
+}
+
+// Snapshot copies the state, so that Raft can write it while entries go on.
+func (c *control) Snapshot() (raft.FSMSnapshot, error) {
+	return &snapshot{c.snapshot(), c.settle}, nil
+}
+
+// Restore replaces the state by a snapshot's.
+func (c *control) Restore(from io.ReadCloser) error {
+	defer from.Close() //nolint:errcheck // read to its end or failed already
+	b, err := io.ReadAll(from)
+	if err != nil {
+		return fmt.Errorf("read a Raft snapshot: %w", err)
+	}
+	restored := &api.Control{}
+	if err := proto.Unmarshal(b, restored); err != nil {
+		return fmt.Errorf("parse a Raft snapshot: %w", err)
+	}
+	c.mu.Lock()
+	c.state = restored
+	jobs := slices.Clone(restored.Jobs)
+	for i := range jobs {
+		jobs[i] = proto.CloneOf(jobs[i])
+	}
+	c.mu.Unlock()
+	for _, j := range jobs {
+		c.watch(change{job: j})
+	}
+	return nil
+}
+
+type snapshot struct {
+	state  *api.Control
+	settle func() error
+}
+
+// Persist writes the state, after the ledgers' rows that it stands for.
+func (s *snapshot) Persist(sink raft.SnapshotSink) error {
+	err := s.settle()
+	if err == nil {
+		var b []byte
+		if b, err = (proto.MarshalOptions{Deterministic: true}).Marshal(s.state); err == nil {
+			_, err = sink.Write(b)
+		}
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("write a Raft snapshot: %w", err), sink.Cancel())
+	}
+	return sink.Close()
+}
+
+func (s *snapshot) Release() {}
+
+// initialChain is c(0) as the record of a started job gives it.
+func initialChain(r *api.JobRecord) (digest.Sum, bool) {
+	return digest.FromBytes(r.GetStart().GetChain())
+}

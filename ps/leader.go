@@ -1,0 +1,297 @@
+package ps
+
+import (
+	"bytes"
+	"slices"
+	"time"
+
+	"convoy/api"
+	"convoy/bus"
+	"convoy/digest"
+	"convoy/floats"
+	"convoy/state"
+	"convoy/tree"
+)
+
+// Bounds of how far commits may lag behind publication; at either one
+// publication waits.
+const (
+	maxUncommitted = 64
+	maxCommitLag   = time.Second
+)
+
+// leader is the part of a Machine that runs the steps.
+type leader struct {
+	m       *Machine
+	adopted bool // whether it has the most advanced state that a majority knows of
+	askedAt time.Duration
+	answers map[string]*api.HeldResponse
+	acks    map[string]*api.Ack
+	plan    plan
+	collect *collection
+	ready   *state.Gradient // of the step being collected, waiting for its turn
+	pending *state.Gradient // published, to be applied here
+	fan     fanout
+	log     proposals
+	headAt  time.Duration // when the last head was sent
+	movedAt time.Duration // when the collection last got anything
+	pace    time.Duration // smoothed time between two publications
+	lastPub time.Duration
+}
+
+func newLeader(m *Machine) *leader {
+	l := &leader{m: m, answers: map[string]*api.HeldResponse{}, acks: map[string]*api.Ack{}, movedAt: m.now, askedAt: -retryAfter}
+	l.fan.leader, l.log.leader = l, l
+	l.log.checkpoints = map[uint64]map[string]string{}
+	m.note("%s leads in term %d", m.cfg.Self, m.term)
+	return l
+}
+
+// majority is how many voters decide.
+func (l *leader) majority() int { return len(l.m.cfg.Voters)/2 + 1 }
+
+func (l *leader) others() []string {
+	return slices.DeleteFunc(slices.Clone(l.m.cfg.Voters), func(id string) bool { return id == l.m.cfg.Self })
+}
+
+func (l *leader) tick() {
+	if l.m.keeper == nil {
+		return
+	}
+	if !l.adopted {
+		if l.m.now-l.askedAt >= retryAfter {
+			l.askedAt = l.m.now
+			l.m.do(AskHeld{Replicas: l.others()})
+		}
+		return
+	}
+	if l.m.now-l.headAt >= headEvery {
+		l.sendHead()
+	}
+	if l.m.running() {
+		l.replan()
+		l.fan.push()
+		l.wantMissing()
+	}
+}
+
+func (l *leader) advance() {
+	k := l.m.keeper
+	if !l.adopted {
+		if l.m.running() {
+			l.m.follow()
+		}
+		if !l.adopt() {
+			return
+		}
+	}
+	if l.pending != nil {
+		g := l.pending
+		l.pending = nil
+		l.m.apply(g)
+		l.m.acknowledge()
+	}
+	if l.m.running() && k.Step() < l.m.job.Sequence.Len() {
+		l.step()
+	}
+	l.log.propose()
+}
+
+// adopt makes sure that no majority knows of a later state than ours: it asks
+// all, and fetches from the most advanced. With the receipt rule what a
+// majority knows is at most one gradient ahead of what was published.
+func (l *leader) adopt() bool {
+	if len(l.answers)+1 < l.majority() || l.m.repair.inFlight {
+		return false
+	}
+	best, from := l.m.keeper.Step(), ""
+	for id, a := range l.answers {
+		if a.Ready && int(a.Step) > best {
+			best, from = int(a.Step), id
+		}
+	}
+	if from != "" {
+		l.answers = map[string]*api.HeldResponse{} // ask again once it has come or failed
+		l.askedAt = l.m.now - retryAfter
+		l.m.fetch(from, best)
+		return false
+	}
+	l.adopted = true
+	if t, committed := l.m.keeper.Step(), int(l.m.record.Committed); t < committed {
+		l.m.note("no replica holds step %d any more: computing again from step %d", committed, t)
+	}
+	return true
+}
+
+func (l *leader) held(r *api.HeldResponse) {
+	if slices.Contains(l.m.cfg.Voters, r.Replica) && !l.adopted {
+		l.answers[r.Replica] = r
+	}
+}
+
+// step collects, finishes and publishes the gradient of the keeper's step.
+func (l *leader) step() {
+	k := l.m.keeper
+	if l.collect == nil || l.collect.step != k.Step() {
+		l.collect = newCollection(l.m.job.Sequence, k.Step(), k.GradientLen(k.Step()))
+		l.ready, l.movedAt = nil, l.m.now
+	}
+	if l.ready == nil {
+		g, err := k.Next() // from a leader before this one, or from a worker that has it
+		if err != nil {
+			l.m.note("step %d: %v; dropped", k.Step(), err)
+		}
+		l.ready = g
+	}
+	if l.ready == nil && l.collect.complete(l.collect.root()) {
+		l.finish()
+	}
+	if l.ready != nil && l.mayPublish() {
+		l.publish()
+	}
+}
+
+func (l *leader) finish() {
+	data, sums, shares := l.collect.gradient()
+	k := l.m.keeper
+	if !floats.Finite(data) || nonFinite(sums.Loss) {
+		l.log.fail("diverged at step %d: the gradient or the loss is not finite; lower the learning rate and submit again", k.Step())
+		return
+	}
+	row := k.NewRow(data, sums)
+	row.Chunks = uint32(state.Chunks(len(data), l.m.cfg.ChunkFloats))
+	setShares(row, shares)
+	if t := k.Step(); t < int(l.m.record.Committed) && l.m.cfg.Recorded != nil {
+		if want, ok := l.m.cfg.Recorded(t); ok && !bytes.Equal(want[:], row.ChainNext) {
+			l.log.fail("step %d computed again gives chain %x, the log has %s: a machine computes wrongly; verify the machines and submit again", t, row.ChainNext, want)
+			return
+		}
+	}
+	l.ready = &state.Gradient{Row: row, Data: data}
+}
+
+// mayPublish is the receipt rule: a majority holds the gradient before this one
+// in memory. That, and the bound on the lag of commits.
+func (l *leader) mayPublish() bool {
+	t, committed := l.m.keeper.Step(), int(l.m.record.Committed)
+	if l.received() < t || l.log.failing {
+		return false
+	}
+	return t < committed || (t-committed < maxUncommitted && l.log.lag() < maxCommitLag)
+}
+
+// received is the number of gradients that a majority of voters holds.
+func (l *leader) received() int {
+	var have []int
+	for _, v := range l.m.cfg.Voters {
+		if v == l.m.cfg.Self {
+			have = append(have, l.m.keeper.Step())
+		} else if a := l.acks[v]; a != nil {
+			have = append(have, int(a.Received))
+		}
+	}
+	if len(have) < l.majority() {
+		return -1
+	}
+	slices.Sort(have)
+	return have[len(have)-l.majority()]
+}
+
+func (l *leader) publish() {
+	g := l.ready
+	l.ready, l.pending = nil, g
+	l.fan.start(g)
+	l.log.published(l.m.keeper.Step())
+	if l.lastPub > 0 {
+		l.pace += (l.m.now - l.lastPub - l.pace) / 8
+	}
+	l.lastPub = l.m.now
+	l.m.do(Again{})
+}
+
+func (l *leader) partial(worker string, p *api.Partial, data []float32) {
+	k := l.m.keeper
+	chain := k.Chain()
+	if l.collect == nil || l.pending != nil || int(p.Step) != l.collect.step || l.collect.step != k.Step() ||
+		!bytes.Equal(p.RecipeHash, l.m.job.Hash[:]) || !bytes.Equal(p.Chain, chain[:]) {
+		return
+	}
+	count, err := l.collect.add(worker, p, data)
+	if err != nil {
+		l.m.note("step %d: dropped a partial of %s: %v", k.Step(), worker, err)
+		return
+	}
+	l.movedAt = l.m.now
+	if count%creditEvery == 0 {
+		l.m.send(bus.WorkerIn(l.m.cfg.Cluster, worker), &api.Envelope{Body: &api.Envelope_Credit{
+			Credit: &api.Credit{Step: p.Step, Low: p.Low, High: p.High, Chunks: uint32(count)},
+		}}, nil)
+	}
+}
+
+func (l *leader) acknowledged(a *api.Ack) {
+	if a.Term > l.m.term {
+		return
+	}
+	l.acks[a.Replica] = a
+	l.log.noteCheckpoint(a)
+}
+
+func (l *leader) recorded() { l.log.recorded() }
+
+func (l *leader) proposalFailed(err error) {
+	l.log.retryAt = l.m.now + retryAfter
+	l.log.inFlight = false
+	l.m.note("an entry may not have reached the log, reading it back: %v", err)
+}
+
+func (l *leader) sendHead() {
+	l.headAt = l.m.now
+	chain := l.m.keeper.Chain()
+	l.m.send(bus.Gradients(l.m.cfg.Cluster, l.m.job.ID), &api.Envelope{Body: &api.Envelope_Head{Head: &api.Head{
+		RecipeHash: l.m.job.Hash[:], Leader: l.m.cfg.Self,
+		Step: uint64(l.m.keeper.Step()), Chain: chain[:],
+		Plan: l.plan.version, Committed: l.m.record.Committed,
+	}}}, nil)
+}
+
+// wantMissing asks for partials again when nothing has come for long: the bus
+// may have lost them.
+func (l *leader) wantMissing() {
+	if l.collect == nil || l.ready != nil || l.collect.step != l.m.keeper.Step() ||
+		l.m.now-l.movedAt < max(quietAfter, 4*l.pace) {
+		return
+	}
+	l.movedAt = l.m.now
+	for _, n := range l.collect.missing(l.collect.root(), nil) {
+		for _, a := range l.plan.assigned {
+			if part, ok := overlap(n, a); ok {
+				l.m.send(bus.WorkerIn(l.m.cfg.Cluster, a.worker), &api.Envelope{Body: &api.Envelope_Want{
+					Want: &api.Want{Step: uint64(l.collect.step), Low: uint32(part.Low), High: uint32(part.High)},
+				}}, nil)
+			}
+		}
+	}
+}
+
+func overlap(n tree.Node, a assignment) (tree.Node, bool) {
+	both := tree.Node{Low: max(n.Low, a.low), High: min(n.High, a.high)}
+	return both, both.Low < both.High
+}
+
+// agreed reports whether a majority of voters, this one among them, has
+// computed the same initial state, and names one that has not.
+func (l *leader) agreed(own digest.Sum) (ok bool, odd string) {
+	same := 1
+	for _, v := range l.others() {
+		a := l.acks[v]
+		switch {
+		case a == nil || len(a.Digest) == 0:
+		case bytes.Equal(a.Digest, own[:]):
+			same++
+		default:
+			odd = v
+		}
+	}
+	return same >= l.majority(), odd
+}

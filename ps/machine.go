@@ -1,0 +1,441 @@
+package ps
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"convoy/api"
+	"convoy/bus"
+	"convoy/digest"
+	"convoy/job"
+	"convoy/optim"
+	"convoy/state"
+)
+
+// Timing of the protocol. The machine gets the time with every event and the
+// shell sends it a Tick every tickEvery.
+const (
+	tickEvery    = 20 * time.Millisecond
+	headEvery    = 100 * time.Millisecond
+	quietAfter   = 500 * time.Millisecond // without a head, a follower asks over gRPC
+	repairAfter  = 150 * time.Millisecond // what has not arrived by then is fetched
+	retryAfter   = 200 * time.Millisecond
+	stalledAfter = time.Second // a receiver without progress leaves the fan-out
+)
+
+// MachineConfig is what a Machine is told once.
+type MachineConfig struct {
+	Cluster     string
+	Self        string   // replica id
+	Voters      []string // replica ids, Self among them
+	ChunkFloats int      // of a chunk on the wire; 0 means state.ChunkFloats
+	// Silence is how long a worker may be unheard before its blocks are given to
+	// others; 0 means 300 ms.
+	Silence time.Duration
+	// Recorded returns c(t+1) as the log has it, for steps that were committed
+	// before their state was lost.
+	Recorded func(t int) (digest.Sum, bool)
+}
+
+func (c *MachineConfig) setDefaults() {
+	if c.ChunkFloats == 0 {
+		c.ChunkFloats = state.ChunkFloats
+	}
+	if c.Silence == 0 {
+		c.Silence = 300 * time.Millisecond
+	}
+}
+
+// What a Machine is told.
+type (
+	// Event is one of the types below.
+	Event any
+	// Tick passes the time.
+	Tick struct{}
+	// Again follows at once on the actions of a step that asked for it.
+	Again struct{}
+	// Received is a message off the bus.
+	Received struct{ bus.Message }
+	// Prepared brings the first state: the initial one or a checkpoint's.
+	Prepared struct{ Keeper *state.Keeper }
+	// Leading says that this replica leads and has applied the whole log.
+	Leading struct{ Term uint64 }
+	// Following says that another replica leads, or none (empty).
+	Following struct {
+		Term   uint64
+		Leader string
+	}
+	// Recorded is the job as the control FSM has it now.
+	Recorded struct{ Job *api.JobRecord }
+	// ProposalFailed answers a Propose whose entry may not have been committed.
+	ProposalFailed struct{ Err error }
+	// Held answers AskHeld for one replica.
+	Held struct{ Response *api.HeldResponse }
+	// FetchedGradient answers FetchGradient.
+	FetchedGradient struct {
+		Gradient *state.Gradient
+		Err      error
+	}
+	// FetchedState answers FetchState.
+	FetchedState struct {
+		*state.Copy
+		Err error
+	}
+	// CheckpointWritten answers WriteCheckpoint.
+	CheckpointWritten struct {
+		Step   int
+		SHA256 digest.Sum
+		Err    error
+	}
+)
+
+// What a Machine asks for.
+type (
+	// Action is one of the types below.
+	Action any
+	// Send publishes a message.
+	Send struct {
+		Subject string
+		Message bus.Message
+	}
+	// Acknowledge sends a receipt over gRPC, where NATS is silent.
+	Acknowledge struct {
+		To  string
+		Ack *api.Ack
+	}
+	// Propose appends an entry to the Raft log.
+	Propose struct{ Entry *api.Entry }
+	// AskHeld asks replicas how far they are.
+	AskHeld struct{ Replicas []string }
+	// FetchGradient gets a gradient that the bus lost.
+	FetchGradient struct {
+		From string
+		Step int
+	}
+	// FetchState gets a replica's state.
+	FetchState struct{ From string }
+	// WriteCheckpoint writes a copy of the state to disk.
+	WriteCheckpoint struct {
+		State *optim.State
+		Step  int
+		Chain digest.Sum
+	}
+	// Note is a line of the job's log.
+	Note struct{ Text string }
+)
+
+// Machine is a replica's part in one job: keeper of the state, and leader of
+// the steps while its replica leads the Raft group. It is a pure state machine:
+// Step turns an event into actions and touches no clock, goroutine, network or
+// disk.
+type Machine struct {
+	cfg    MachineConfig
+	job    *state.Job
+	record *api.JobRecord
+	keeper *state.Keeper // nil until Prepared
+
+	now    time.Duration
+	out    []Action
+	term   uint64
+	leader string // replica id
+	lead   *leader
+
+	headAt   time.Duration // when the leader was last heard of on the bus
+	headStep int           // the step it collects
+	askedAt  time.Duration
+	repair   repair
+	saved    api.Ack // newest checkpoint on disk, as acknowledged
+	workers  map[string]*workerSeen
+	figures  Figures
+}
+
+// Figures are what the steps applied last have shown.
+type Figures struct {
+	Epoch        int // of the last step, from 1
+	HasTrain     bool
+	TrainLoss    float64 // mean over the examples of the last training step
+	HasTest      bool
+	TestLoss     float64
+	TestAccuracy float64
+	Digest       digest.Sum // of the last state whose digest was due
+	DigestStep   int
+}
+
+// workerSeen is a worker as its last hello shows it.
+type workerSeen struct {
+	hello *api.Hello
+	term  uint64
+	job   string
+	at    time.Duration
+}
+
+// repair is what a replica fetches because the bus did not bring it.
+type repair struct {
+	inFlight bool
+	since    time.Duration // when it was first seen to be behind at step
+	step     int
+	whole    bool // the state is needed, not just a gradient
+}
+
+// NewMachine returns the machine of a job that the control FSM shows as record.
+func NewMachine(cfg MachineConfig, j *state.Job, record *api.JobRecord) *Machine {
+	cfg.setDefaults()
+	return &Machine{cfg: cfg, job: j, record: record, workers: map[string]*workerSeen{}}
+}
+
+// Step carries out one event at the given time, counted from any fixed start.
+func (m *Machine) Step(now time.Duration, ev Event) []Action {
+	m.now, m.out = now, nil
+	switch ev := ev.(type) {
+	case Tick:
+		m.tick()
+	case Again:
+	case Received:
+		m.received(ev.Message)
+	case Prepared:
+		m.keeper = ev.Keeper
+		m.noteFigures(nil)
+		m.acknowledge()
+	case Leading:
+		m.term, m.leader = ev.Term, m.cfg.Self
+		m.lead = newLeader(m)
+	case Following:
+		if ev.Term != m.term || ev.Leader != m.leader {
+			m.term, m.leader, m.lead = ev.Term, ev.Leader, nil
+			m.headAt, m.headStep = m.now, 0
+		}
+	case Recorded:
+		m.recorded(ev.Job)
+	case ProposalFailed:
+		if m.lead != nil {
+			m.lead.proposalFailed(ev.Err)
+		}
+	case Held:
+		m.held(ev.Response)
+	case FetchedGradient, FetchedState:
+		m.fetched(ev)
+	case CheckpointWritten:
+		m.checkpointWritten(ev)
+	default:
+		panic(fmt.Sprintf("ps: unknown event %T", ev))
+	}
+	m.advance()
+	return m.out
+}
+
+// Keeper is the state kept, nil before Prepared.
+func (m *Machine) Keeper() *state.Keeper { return m.keeper }
+
+// Figures are the newest figures of the run.
+func (m *Machine) Figures() Figures { return m.figures }
+
+func (m *Machine) do(a Action) { m.out = append(m.out, a) }
+
+func (m *Machine) note(format string, args ...any) { m.do(Note{fmt.Sprintf(format, args...)}) }
+
+func (m *Machine) send(subject string, e *api.Envelope, data []float32) {
+	e.Term, e.Job, e.From = m.term, m.job.ID, m.cfg.Self
+	m.do(Send{subject, bus.Message{Envelope: e, Data: data}})
+}
+
+func (m *Machine) running() bool { return m.record.Phase == api.Phase_PHASE_RUNNING }
+
+func (m *Machine) advance() {
+	switch {
+	case m.keeper == nil:
+	case m.lead != nil:
+		m.lead.advance()
+	case m.running():
+		m.follow()
+	}
+}
+
+func (m *Machine) tick() {
+	switch {
+	case m.lead != nil:
+		m.lead.tick()
+	case m.keeper != nil && m.leader != "":
+		m.askIfQuiet()
+		m.repairIfBehind()
+	}
+}
+
+func (m *Machine) received(msg bus.Message) {
+	if hello := msg.GetHello(); hello != nil {
+		m.helloed(msg, hello)
+		return
+	}
+	if msg.Job != m.job.ID || m.keeper == nil {
+		return
+	}
+	switch body := msg.Body.(type) {
+	case *api.Envelope_Head:
+		m.headed(msg.Term, body.Head)
+	case *api.Envelope_Gradient:
+		m.gradientChunk(msg, body.Gradient)
+	case *api.Envelope_Row:
+		m.keeper.AddRow(body.Row)
+	case *api.Envelope_Partial:
+		if m.lead != nil {
+			m.lead.partial(msg.From, body.Partial, msg.Data)
+		}
+	case *api.Envelope_Ack:
+		m.acknowledged(body.Ack)
+	case *api.Envelope_Credit:
+		if m.lead != nil {
+			m.lead.fan.credit(msg.From, body.Credit)
+		}
+	}
+}
+
+func (m *Machine) helloed(msg bus.Message, h *api.Hello) {
+	if h.Leaving {
+		delete(m.workers, msg.From)
+	} else {
+		m.workers[msg.From] = &workerSeen{hello: h, term: msg.Term, job: msg.Job, at: m.now}
+	}
+	if m.lead != nil {
+		m.lead.helloed(msg.From)
+	}
+}
+
+// acknowledged takes a receipt; it comes off the bus or over gRPC.
+func (m *Machine) acknowledged(a *api.Ack) {
+	if m.lead != nil && slices.Contains(m.cfg.Voters, a.Replica) {
+		m.lead.acknowledged(a)
+	}
+}
+
+func (m *Machine) headed(term uint64, h *api.Head) {
+	if term < m.term || h.Leader == m.cfg.Self {
+		return
+	}
+	m.headAt, m.headStep = m.now, int(h.Step)
+	m.acknowledge()
+}
+
+func (m *Machine) gradientChunk(msg bus.Message, c *api.Gradient) {
+	count, err := m.keeper.AddChunk(c, msg.Data)
+	if err != nil {
+		m.note("dropped a chunk from %s: %v", msg.From, err)
+		return
+	}
+	if count > 0 && count%creditEvery == 0 && m.lead == nil {
+		m.send(bus.ReplicaIn(m.cfg.Cluster, msg.From),
+			&api.Envelope{Body: &api.Envelope_Credit{Credit: &api.Credit{Step: c.Step, Chunks: uint32(count)}}}, nil)
+	}
+}
+
+// recorded takes note of what the log says of the job.
+func (m *Machine) recorded(r *api.JobRecord) {
+	m.record = r
+	if m.keeper != nil {
+		m.keeper.Committed(int(r.Committed))
+	}
+	if m.lead != nil {
+		m.lead.recorded()
+	}
+}
+
+// follow applies what has arrived. Each gradient is acknowledged when it is
+// held in memory, before the work of applying it.
+func (m *Machine) follow() {
+	for {
+		g, err := m.keeper.Next()
+		if err != nil {
+			m.note("step %d: %v; fetching it again", m.keeper.Step(), err)
+			m.repair = repair{inFlight: m.repair.inFlight, whole: errors.Is(err, state.ErrStateDiffers)}
+			return
+		}
+		if g == nil {
+			return
+		}
+		m.acknowledgeReceived(m.keeper.Step() + 1)
+		m.apply(g)
+	}
+}
+
+// apply moves to the next state and starts the checkpoint that may be due.
+func (m *Machine) apply(g *state.Gradient) {
+	m.keeper.Apply(g)
+	m.keeper.Committed(int(m.record.Committed))
+	m.noteFigures(g.Row)
+	every := int(m.record.Submit.CheckpointEvery)
+	if t := m.keeper.Step(); job.CheckpointDue(m.job.Sequence, every, t) && uint64(t) > m.saved.CheckpointStep {
+		m.do(WriteCheckpoint{State: m.keeper.State().Clone(), Step: t, Chain: m.keeper.Chain()})
+	}
+}
+
+func (m *Machine) noteFigures(r *api.StepRow) {
+	f := &m.figures
+	if d := m.keeper.Digest(); !d.IsZero() {
+		f.Digest, f.DigestStep = d, m.keeper.Step()
+	}
+	if r == nil || r.Examples == 0 {
+		return
+	}
+	mean := r.LossSum / float64(r.Examples)
+	step := m.job.Sequence.At(int(r.Step))
+	f.Epoch = step.Epoch + 1
+	if step.Evaluation {
+		f.HasTest, f.TestLoss, f.TestAccuracy = true, mean, float64(r.Correct)/float64(r.Examples)
+	} else {
+		f.HasTrain, f.TrainLoss = true, mean
+	}
+}
+
+func (m *Machine) checkpointWritten(c CheckpointWritten) {
+	if c.Err != nil {
+		m.note("checkpoint at step %d: %v", c.Step, c.Err)
+		return
+	}
+	if uint64(c.Step) > m.saved.CheckpointStep || len(m.saved.CheckpointSha256) == 0 {
+		m.saved.CheckpointStep, m.saved.CheckpointSha256 = uint64(c.Step), c.SHA256[:]
+	}
+	m.acknowledge()
+}
+
+func (m *Machine) acknowledge() {
+	if m.keeper != nil {
+		m.acknowledgeReceived(m.keeper.Step())
+	}
+}
+
+// acknowledgeReceived tells the leader that all gradients below received are
+// held here, and what else it must know of this replica.
+func (m *Machine) acknowledgeReceived(received int) {
+	a := &api.Ack{
+		Job: m.job.ID, Replica: m.cfg.Self, Term: m.term,
+		Received: uint64(received), Applied: uint64(m.keeper.Step()),
+		CheckpointStep: m.saved.CheckpointStep, CheckpointSha256: m.saved.CheckpointSha256,
+	}
+	if m.keeper.Step() == 0 {
+		d := m.keeper.Digest()
+		a.Digest = d[:]
+	}
+	switch {
+	case m.lead != nil:
+		m.lead.acknowledged(a)
+	case m.leader == "":
+	case m.quiet():
+		m.do(Acknowledge{To: m.leader, Ack: a})
+	default:
+		m.send(bus.ReplicaIn(m.cfg.Cluster, m.leader), &api.Envelope{Body: &api.Envelope_Ack{Ack: a}}, nil)
+	}
+}
+
+// quiet reports that the bus brings nothing from the leader.
+func (m *Machine) quiet() bool { return m.now-m.headAt > quietAfter }
+
+func nonFinite(x float64) bool { return math.IsNaN(x) || math.IsInf(x, 0) }
+
+// Planned is the number of workers in the standing plan, and why there is none.
+func (m *Machine) Planned() (workers int, waiting string) {
+	if m.lead == nil {
+		return 0, ""
+	}
+	return len(m.lead.plan.assigned), m.lead.plan.waiting
+}

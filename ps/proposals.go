@@ -1,0 +1,227 @@
+package ps
+
+import (
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"convoy/api"
+	"convoy/digest"
+	"convoy/job"
+)
+
+const (
+	commitRows  = 16                     // rows that are worth an entry
+	commitEvery = 100 * time.Millisecond // rows wait no longer than this
+	maxEntry    = 3500                   // bytes of rows in an entry
+)
+
+// proposals decides what the leader appends to the log, one entry of the job at
+// a time.
+type proposals struct {
+	leader      *leader
+	inFlight    bool
+	retryAt     time.Duration
+	times       []published                  // of the steps that are not committed
+	checkpoints map[uint64]map[string]string // step → replica → SHA-256
+	failing     bool
+	reason      string
+}
+
+type published struct {
+	step int
+	at   time.Duration
+}
+
+func (p *proposals) published(step int) {
+	p.times = append(p.times, published{step, p.leader.m.now})
+	p.trim()
+}
+
+func (p *proposals) trim() {
+	for len(p.times) > 0 && p.times[0].step < int(p.leader.m.record.Committed) {
+		p.times = p.times[1:]
+	}
+}
+
+// lag is how long the oldest step that is not committed has been out.
+func (p *proposals) lag() time.Duration {
+	if len(p.times) == 0 {
+		return 0
+	}
+	return p.leader.m.now - p.times[0].at
+}
+
+func (p *proposals) recorded() {
+	p.inFlight = false
+	p.trim()
+}
+
+// fail ends the job with a reason, once.
+func (p *proposals) fail(format string, args ...any) {
+	if !p.failing {
+		p.failing, p.reason = true, fmt.Sprintf(format, args...)
+	}
+}
+
+func (p *proposals) noteCheckpoint(a *api.Ack) {
+	if a.CheckpointStep == 0 || len(a.CheckpointSha256) == 0 {
+		return
+	}
+	at := p.checkpoints[a.CheckpointStep]
+	if at == nil {
+		at = map[string]string{}
+		p.checkpoints[a.CheckpointStep] = at
+	}
+	at[a.Replica] = string(a.CheckpointSha256)
+}
+
+// propose appends the entry that is due, if any.
+func (p *proposals) propose() {
+	m := p.leader.m
+	if p.inFlight || m.now < p.retryAt {
+		return
+	}
+	id := m.job.ID
+	switch {
+	case p.failing:
+		p.append(&api.Entry{Body: &api.Entry_JobFailed{JobFailed: &api.JobFailed{Job: id, Reason: p.reason}}})
+	case m.record.Phase == api.Phase_PHASE_QUEUED:
+		p.start()
+	case !m.running():
+	default:
+		if c := p.commit(); c != nil {
+			p.append(&api.Entry{Body: &api.Entry_StepCommit{StepCommit: c}})
+		} else if c := p.checkpoint(); c != nil {
+			p.append(&api.Entry{Body: &api.Entry_CheckpointRecord{CheckpointRecord: c}})
+		} else if f := p.finish(); f != nil {
+			p.append(&api.Entry{Body: &api.Entry_JobFinished{JobFinished: f}})
+		}
+	}
+}
+
+func (p *proposals) append(e *api.Entry) {
+	p.inFlight = true
+	p.leader.m.do(Propose{e})
+}
+
+// start begins the job once a majority has computed the same initial state.
+func (p *proposals) start() {
+	m := p.leader.m
+	if m.keeper.Step() != 0 {
+		return
+	}
+	own := m.keeper.Digest()
+	ok, odd := p.leader.agreed(own)
+	if !ok {
+		if odd != "" && len(p.leader.acks) == len(m.cfg.Voters) {
+			p.fail("replicas %s and %s compute different initial states: run the same release everywhere and submit again", m.cfg.Self, odd)
+		}
+		return
+	}
+	chain := digest.Chain0(m.job.Hash, own)
+	p.append(&api.Entry{Body: &api.Entry_JobStart{JobStart: &api.JobStart{
+		Job: m.job.ID, RecipeHash: m.job.Hash[:], ArithmeticVersion: job.ArithmeticVersion,
+		StateDigest: own[:], Chain: chain[:],
+	}}})
+}
+
+// commit covers the steps that a majority holds.
+func (p *proposals) commit() *api.StepCommit {
+	m := p.leader.m
+	m.keeper.Committed(int(m.record.Committed))
+	rows, held := m.keeper.Rows(), p.leader.received()
+	n := 0
+	for n < len(rows) && int(rows[n].Step) < held && n < maxUncommitted {
+		n++
+	}
+	if n == 0 || rows[0].Step != m.record.Committed {
+		return nil
+	}
+	last := int(rows[n-1].Step)+1 == m.job.Sequence.Len()
+	if n < commitRows && p.lag() < commitEvery && len(p.times) > 0 && !last {
+		return nil
+	}
+	return newCommit(m.job.ID, rows[:n])
+}
+
+// newCommit writes rows into one entry, as many as fit.
+func newCommit(id string, rows []*api.StepRow) *api.StepCommit {
+	c := &api.StepCommit{Job: id, First: rows[0].Step, ChainBefore: rows[0].Chain}
+	index := map[string]uint32{}
+	var before []*api.Share
+	size := 0
+	for _, r := range rows {
+		shares := make([]*api.Share, len(r.Shares))
+		for i, s := range r.Shares {
+			worker := r.Workers[s.Worker]
+			at, ok := index[worker]
+			if !ok {
+				at = uint32(len(c.Workers))
+				index[worker] = at
+				c.Workers = append(c.Workers, worker)
+				size += len(worker) + 2
+			}
+			shares[i] = &api.Share{Worker: at, Low: s.Low, High: s.High}
+		}
+		row := &api.CommittedRow{
+			GradientDigest: r.GradientDigest, LossSum: r.LossSum,
+			Correct: r.Correct, Examples: r.Examples, StateDigest: r.StateDigest,
+		}
+		if !equalShares(shares, before) {
+			row.Shares, before = shares, shares
+		}
+		size += proto.Size(row) + 3
+		if size > maxEntry && len(c.Rows) > 0 {
+			break
+		}
+		c.Rows = append(c.Rows, row)
+	}
+	return c
+}
+
+func equalShares(a, b []*api.Share) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if !proto.Equal(a[i], b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// checkpoint records the newest file that a majority has, byte for byte.
+func (p *proposals) checkpoint() *api.CheckpointRecord {
+	m := p.leader.m
+	var best *api.CheckpointRecord
+	for step, files := range p.checkpoints {
+		if step <= m.record.Checkpoint.GetStep() {
+			delete(p.checkpoints, step)
+			continue
+		}
+		if step > m.record.Committed || (best != nil && step < best.Step) {
+			continue
+		}
+		count := map[string]int{}
+		for _, sha := range files {
+			if count[sha]++; count[sha] >= p.leader.majority() {
+				best = &api.CheckpointRecord{Job: m.job.ID, Step: step, Sha256: []byte(sha)}
+			}
+		}
+	}
+	return best
+}
+
+// finish ends the job once its last state is committed and on disk.
+func (p *proposals) finish() *api.JobFinished {
+	m := p.leader.m
+	end := uint64(m.job.Sequence.Len())
+	if m.record.Committed < end || m.record.Checkpoint.GetStep() < end || m.keeper.Step() < int(end) {
+		return nil
+	}
+	d := m.keeper.Digest()
+	return &api.JobFinished{Job: m.job.ID, Step: end, StateDigest: d[:]}
+}

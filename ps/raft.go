@@ -1,0 +1,161 @@
+package ps
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/hashicorp/raft"
+	raftwal "github.com/hashicorp/raft-wal"
+	"go.uber.org/zap"
+)
+
+// Server is a voter of the Raft group.
+type Server struct {
+	ID          string
+	RaftAddress string // host:port of its Raft transport
+	Address     string // host:port of its gRPC API
+}
+
+// RaftConfig says how a replica takes part in the Raft group.
+type RaftConfig struct {
+	Servers []Server // all voters, this replica among them
+	// Listener takes the connections of other replicas. Nil means that the
+	// group is this replica alone, and that no socket is opened.
+	Listener net.Listener
+	// Election is how long a follower waits for a leader before it stands for
+	// election itself; 0 means 500 ms, or 50 ms for a replica alone.
+	Election time.Duration
+}
+
+// segmentBytes is the size that raft-wal preallocates its segments with. The
+// entries are under 4 kB, so that its default of 64 MB would be waste.
+const segmentBytes = 1 << 20
+
+// ErrNotLeader says that another replica leads.
+var ErrNotLeader = errors.New("this replica does not lead")
+
+// raftNode is the Raft node with what it stores.
+type raftNode struct {
+	*raft.Raft
+	store     *raftwal.WAL
+	transport interface{ Close() error }
+}
+
+// startRaft opens the log in dir and joins the group; an empty log begins with
+// the configured voters.
+func startRaft(dir, id string, cfg RaftConfig, fsm raft.FSM, log *zap.Logger) (*raftNode, error) {
+	logger := newHCLog(log.Named("raft"))
+	wal := filepath.Join(dir, "raft")
+	if err := os.MkdirAll(wal, 0o755); err != nil {
+		return nil, fmt.Errorf("folder of the Raft log: %w", err)
+	}
+	store, err := raftwal.Open(wal, raftwal.WithSegmentSize(segmentBytes), raftwal.WithLogger(logger.Named("wal")))
+	if err != nil {
+		return nil, fmt.Errorf("open the Raft log in %s: %w; if its disk is damaged, empty the folder and let the replica join anew", wal, err)
+	}
+	snapshots, err := raft.NewFileSnapshotStoreWithLogger(dir, 2, logger.Named("snapshot"))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open the Raft snapshots in %s: %w", dir, err), store.Close())
+	}
+	transport, closer := raftTransport(id, cfg, logger)
+	n := &raftNode{store: store, transport: closer}
+	if err := bootstrap(id, cfg, store, snapshots, transport); err != nil {
+		return nil, errors.Join(err, closer.Close(), store.Close())
+	}
+	n.Raft, err = raft.NewRaft(raftSettings(id, cfg, logger), fsm, store, store, snapshots, transport)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("start Raft: %w", err), closer.Close(), store.Close())
+	}
+	return n, nil
+}
+
+func raftSettings(id string, cfg RaftConfig, logger *hcLog) *raft.Config {
+	election := cfg.Election
+	if election == 0 {
+		election = 500 * time.Millisecond
+		if len(cfg.Servers) == 1 {
+			election = 50 * time.Millisecond
+		}
+	}
+	c := raft.DefaultConfig()
+	c.LocalID = raft.ServerID(id)
+	c.HeartbeatTimeout, c.ElectionTimeout, c.LeaderLeaseTimeout = election, election, election/2
+	c.CommitTimeout = 20 * time.Millisecond
+	c.Logger = logger
+	c.NoLegacyTelemetry = true
+	return c
+}
+
+func bootstrap(id string, cfg RaftConfig, store *raftwal.WAL, snapshots raft.SnapshotStore, transport raft.Transport) error {
+	has, err := raft.HasExistingState(store, store, snapshots)
+	if err != nil {
+		return fmt.Errorf("read the Raft log: %w", err)
+	}
+	if has {
+		return nil
+	}
+	var group raft.Configuration
+	for _, s := range cfg.Servers {
+		address := raft.ServerAddress(s.RaftAddress)
+		if s.ID == id {
+			address = transport.LocalAddr()
+		}
+		group.Servers = append(group.Servers, raft.Server{ID: raft.ServerID(s.ID), Address: address})
+	}
+	boot := raft.DefaultConfig()
+	boot.LocalID = raft.ServerID(id)
+	boot.Logger = newHCLog(zap.NewNop())
+	if err := raft.BootstrapCluster(boot, store, store, snapshots, transport, group); err != nil {
+		return fmt.Errorf("begin the Raft group: %w", err)
+	}
+	return nil
+}
+
+// raftTransport runs over TCP, or in memory for a replica alone.
+func raftTransport(id string, cfg RaftConfig, logger *hcLog) (raft.Transport, interface{ Close() error }) {
+	if cfg.Listener == nil {
+		_, t := raft.NewInmemTransport(raft.ServerAddress(id))
+		return t, t
+	}
+	advertised := cfg.Listener.Addr().String()
+	for _, s := range cfg.Servers {
+		if s.ID == id && s.RaftAddress != "" {
+			advertised = s.RaftAddress
+		}
+	}
+	t := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+		Stream:          stream{cfg.Listener, address(advertised)},
+		MaxPool:         3,
+		MaxRPCsInFlight: 1, // hashicorp/raft #612: a full pipeline can deadlock
+		Timeout:         2 * time.Second,
+		Logger:          logger,
+	})
+	return t, t
+}
+
+// stream is Raft's view of TCP. The address that others know may be a name,
+// which is resolved at every dial.
+type stream struct {
+	net.Listener
+	advertised address
+}
+
+func (s stream) Addr() net.Addr { return s.advertised }
+
+func (s stream) Dial(to raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
+	return net.DialTimeout("tcp", string(to), timeout)
+}
+
+type address string
+
+func (address) Network() string  { return "tcp" }
+func (a address) String() string { return string(a) }
+
+// close leaves the group at once, without handing anything over.
+func (n *raftNode) close() error {
+	return errors.Join(n.Shutdown().Error(), n.transport.Close(), n.store.Close())
+}

@@ -1,0 +1,334 @@
+package ps
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+
+	"convoy/api"
+	"convoy/bus"
+	"convoy/job"
+	"convoy/optim"
+)
+
+// Config sets up a replica.
+type Config struct {
+	ID      string
+	Cluster string
+	Dir     string // data folder of this replica alone: Raft log, ledgers, checkpoints
+	Carrier bus.Carrier
+	Raft    RaftConfig
+	// Dial reaches another replica's gRPC API.
+	Dial func(address string) (grpc.ClientConnInterface, error)
+	// Initial is state 0 of a recipe, a pure function.
+	Initial func(job.Recipe) (*optim.State, error)
+	// ChunkFloats is the size of a chunk on the wire, 0 for the default.
+	ChunkFloats int
+	// Silence is how long a worker may be unheard; 0 means 300 ms.
+	Silence time.Duration
+	Log     *zap.Logger
+}
+
+// ErrKilled as the cause of Run's context makes a replica leave as a crash
+// would: it hands nothing over.
+var ErrKilled = errors.New("killed")
+
+// Replica is one member of the parameter server.
+type Replica struct {
+	api.UnimplementedReplicasServer
+
+	cfg     Config
+	control *control
+	raft    *raftNode
+	ledgers *ledgers
+	inbox   chan func()
+	done    chan struct{} // closed when the loop has ended
+	ctx     context.Context
+	stop    context.CancelCauseFunc
+	tasks   sync.WaitGroup
+	started time.Time
+
+	// The loop's own.
+	role   role
+	runner *runner // of the active job, nil without one
+	fleet  map[string]*workerSeen
+	dirty  bool
+
+	live    atomic.Pointer[live]
+	leading atomic.Pointer[role]
+	mu      sync.Mutex
+	changed chan struct{}
+}
+
+// role is what this replica knows of the leadership.
+type role struct {
+	term    uint64
+	leader  string // replica id, empty while none is known
+	leading bool   // it is this replica, and it has applied the whole log
+}
+
+// inboxLen bounds what waits for the loop. Senders wait when it is full, which
+// the bus turns into drops and the protocol repairs.
+const inboxLen = 4096
+
+// Open starts the replica's Raft node. Run must follow.
+func Open(cfg Config) (*Replica, error) {
+	if err := os.MkdirAll(filepath.Join(cfg.Dir, "jobs"), 0o755); err != nil {
+		return nil, fmt.Errorf("data folder: %w; give a folder that this user may write", err)
+	}
+	r := &Replica{
+		cfg: cfg, inbox: make(chan func(), inboxLen), done: make(chan struct{}),
+		started: time.Now(), fleet: map[string]*workerSeen{}, changed: make(chan struct{}),
+	}
+	r.ctx, r.stop = context.WithCancelCause(context.Background())
+	r.leading.Store(&role{})
+	r.live.Store(&live{})
+	r.ledgers = newLedgers(cfg.Dir, cfg.Log, r.fetchRows)
+	r.control = newControl(r.watch, r.ledgers.settle)
+	node, err := startRaft(cfg.Dir, cfg.ID, cfg.Raft, r.control, cfg.Log)
+	if err != nil {
+		return nil, errors.Join(err, r.ledgers.close())
+	}
+	r.raft = node
+	return r, nil
+}
+
+// Run takes part until ctx ends. A replica that leads hands leadership over
+// first, unless the context's cause is ErrKilled.
+func (r *Replica) Run(ctx context.Context) error {
+	unsubscribe, err := r.subscribe()
+	if err == nil {
+		var group errgroup.Group
+		loopCtx, stopLoop := context.WithCancel(context.Background())
+		group.Go(func() error { r.loop(loopCtx); return nil })
+		group.Go(func() error { r.watchLeadership(loopCtx); return nil })
+		<-ctx.Done()
+		if !errors.Is(context.Cause(ctx), ErrKilled) {
+			r.handOver()
+		}
+		stopLoop()
+		err = group.Wait()
+	} else {
+		close(r.done)
+	}
+	unsubscribe()
+	r.stop(context.Cause(ctx))
+	err = errors.Join(err, r.raft.close())
+	r.tasks.Wait()
+	err = errors.Join(err, r.ledgers.close())
+	if err != nil {
+		return fmt.Errorf("replica %s: %w", r.cfg.ID, err)
+	}
+	return nil
+}
+
+func (r *Replica) handOver() {
+	if !r.leading.Load().leading || len(r.cfg.Raft.Servers) == 1 {
+		return
+	}
+	if err := r.raft.LeadershipTransfer().Error(); err != nil {
+		r.cfg.Log.Warn("leadership not handed over, another replica will be elected", zap.Error(err))
+	}
+}
+
+// subscribe listens on this replica's subjects; a job's gradients are listened
+// to while it is active.
+func (r *Replica) subscribe() (unsubscribe func(), err error) {
+	unsubscribe = func() {}
+	for _, subject := range []string{bus.ReplicaIn(r.cfg.Cluster, r.cfg.ID), bus.AllHellos(r.cfg.Cluster)} {
+		stop, err := r.cfg.Carrier.Subscribe(subject, r.receive)
+		if err != nil {
+			return unsubscribe, fmt.Errorf("subscribe to %s: %w", subject, err)
+		}
+		before := unsubscribe
+		unsubscribe = func() { before(); stop() }
+	}
+	return unsubscribe, nil
+}
+
+func (r *Replica) receive(m bus.Message) {
+	r.post(func() {
+		if h := m.GetHello(); h != nil {
+			r.helloed(m, h)
+		}
+		if r.runner != nil {
+			r.step(r.runner, Received{m})
+		}
+	})
+}
+
+// helloed keeps the fleet for cluster status, and sends workers home whose job
+// has ended.
+func (r *Replica) helloed(m bus.Message, h *api.Hello) {
+	if h.Leaving {
+		delete(r.fleet, m.From)
+		return
+	}
+	r.fleet[m.From] = &workerSeen{hello: h, term: m.Term, job: m.Job, at: time.Since(r.started)}
+	if r.runner == nil && r.role.leading && m.Job != "" {
+		idle := &api.Envelope{
+			Term: r.role.term, From: r.cfg.ID,
+			Body: &api.Envelope_Plan{Plan: &api.Plan{Leader: r.cfg.ID}},
+		}
+		r.publish(bus.WorkerIn(r.cfg.Cluster, m.From), bus.Message{Envelope: idle})
+	}
+}
+
+func (r *Replica) publish(subject string, m bus.Message) {
+	if err := r.cfg.Carrier.Publish(subject, m); err != nil {
+		r.cfg.Log.Debug("message lost, it will be repaired", zap.String("subject", subject), zap.Error(err))
+	}
+}
+
+// post hands work to the loop. It waits while the inbox is full and drops the
+// work once the loop has ended.
+func (r *Replica) post(f func()) {
+	select {
+	case r.inbox <- f:
+	case <-r.done:
+	}
+}
+
+// call runs f in the loop and waits for it.
+func (r *Replica) call(ctx context.Context, f func()) error {
+	ran := make(chan struct{})
+	r.post(func() { f(); close(ran) })
+	select {
+	case <-ran:
+		return nil
+	case <-r.done:
+		return errors.New("the replica is stopping; ask another one")
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// task runs f beside the loop until the replica stops.
+func (r *Replica) task(f func(ctx context.Context)) { r.tasks.Go(func() { f(r.ctx) }) }
+
+func (r *Replica) loop(ctx context.Context) {
+	defer close(r.done)
+	defer func() { r.setRunner(nil) }()
+	ticker := time.NewTicker(tickEvery)
+	defer ticker.Stop()
+	r.refresh()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case f := <-r.inbox:
+			f()
+		case <-ticker.C:
+			if r.runner != nil {
+				r.step(r.runner, Tick{})
+			}
+			r.tell()
+		}
+	}
+}
+
+// watch takes what an entry changed; it is called by Raft and does not block
+// for longer than the loop takes to get there.
+func (r *Replica) watch(c change) {
+	if len(c.rows) > 0 {
+		r.ledgers.append(c.job, c.rows)
+	}
+	r.post(func() {
+		r.dirty = true
+		r.refresh()
+	})
+}
+
+// refresh follows the control FSM: it starts the active job's runner, tells it
+// the job's record, or ends it.
+func (r *Replica) refresh() {
+	record := active(r.control.snapshot())
+	if record == nil || (r.runner != nil && r.runner.id() != record.Submit.Job) {
+		r.setRunner(nil)
+	}
+	switch {
+	case record == nil:
+	case r.runner == nil:
+		n, err := r.newRunner(record)
+		if err != nil {
+			r.cfg.Log.Error("job cannot run on this replica", zap.String("job", record.Submit.Job), zap.Error(err))
+			return
+		}
+		r.setRunner(n)
+	default:
+		r.step(r.runner, Recorded{record})
+	}
+}
+
+func (r *Replica) setRunner(n *runner) {
+	if r.runner != nil {
+		r.runner.close()
+	}
+	r.runner = n
+	r.dirty = true
+	if n != nil {
+		r.applyRole()
+	}
+}
+
+// applyRole tells the machine who leads.
+func (r *Replica) applyRole() {
+	if r.runner == nil {
+		return
+	}
+	if r.role.leading {
+		r.step(r.runner, Leading{Term: r.role.term})
+	} else {
+		r.step(r.runner, Following{Term: r.role.term, Leader: r.role.leader})
+	}
+}
+
+// Propose appends an entry to the log and returns once it is applied here. An
+// entry that no longer applied changed nothing: read the state to know.
+func (r *Replica) Propose(ctx context.Context, e *api.Entry) error {
+	wait := 5 * time.Second
+	if deadline, ok := ctx.Deadline(); ok {
+		wait = min(wait, time.Until(deadline))
+	}
+	if !r.IsLeader() {
+		return ErrNotLeader
+	}
+	e.UnixNanos = time.Now().UnixNano()
+	b, err := proto.Marshal(e)
+	if err != nil {
+		return fmt.Errorf("encode an entry: %w", err)
+	}
+	if len(b) > maxEntryBytes {
+		return fmt.Errorf("an entry of %d bytes is too long, the limit is %d: shorten the job file", len(b), maxEntryBytes)
+	}
+	future := r.raft.Apply(b, wait)
+	answered := make(chan error, 1)
+	r.task(func(context.Context) { answered <- future.Error() })
+	select {
+	case err := <-answered:
+		if err != nil {
+			return fmt.Errorf("append to the Raft log: %w", err)
+		}
+		if err, ok := future.Response().(error); ok {
+			return err
+		}
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(wait + time.Second): // hashicorp/raft #498: a future may never answer
+		return errors.New("append to the Raft log: no answer in time; it may have been appended")
+	}
+}
+
+// maxEntryBytes bounds an entry; a job file is the longest thing in one.
+const maxEntryBytes = 256 << 10

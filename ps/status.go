@@ -1,0 +1,232 @@
+package ps
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"sync"
+	"time"
+
+	"convoy/api"
+	"convoy/job"
+)
+
+// live is what the loop shows of itself to those who ask.
+type live struct {
+	job       string
+	step      int
+	figures   Figures
+	planned   int
+	waiting   string
+	perSecond float64
+}
+
+// meter measures images per second over the last seconds.
+type meter struct{ marks []mark }
+
+type mark struct {
+	at     time.Time
+	images int
+}
+
+const meterSpan = 3 * time.Second
+
+func (m *meter) add(now time.Time, images int) float64 {
+	if n := len(m.marks); n == 0 || now.Sub(m.marks[n-1].at) >= 100*time.Millisecond {
+		m.marks = append(m.marks, mark{now, images})
+	}
+	for len(m.marks) > 2 && now.Sub(m.marks[1].at) > meterSpan {
+		m.marks = m.marks[1:]
+	}
+	first := m.marks[0]
+	if seconds := now.Sub(first.at).Seconds(); seconds > 0 {
+		return float64(images-first.images) / seconds
+	}
+	return 0
+}
+
+// tell publishes what has changed since the last tick.
+func (r *Replica) tell() {
+	if !r.dirty {
+		return
+	}
+	r.dirty = false
+	now := &live{}
+	if n := r.runner; n != nil {
+		now.job = n.id()
+		if k := n.machine.Keeper(); k != nil {
+			now.step = k.Step()
+			now.figures = n.machine.Figures()
+			now.perSecond = n.meter.add(time.Now(), imagesBefore(n.job.Sequence, k.Step()))
+		}
+		now.planned, now.waiting = n.machine.Planned()
+	}
+	r.live.Store(now)
+	r.mu.Lock()
+	close(r.changed)
+	r.changed = make(chan struct{})
+	r.mu.Unlock()
+}
+
+// imagesBefore is the number of training examples in the steps before t.
+func imagesBefore(s job.Sequence, t int) int {
+	epoch := t / s.PerEpoch()
+	return epoch*s.Train + min(t%s.PerEpoch()*s.Batch, s.Train)
+}
+
+// Changed is closed at the next change of any job or of the leadership.
+func (r *Replica) Changed() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.changed
+}
+
+// Control returns a copy of what the log amounts to.
+func (r *Replica) Control() *api.Control { return r.control.snapshot() }
+
+// Jobs returns all jobs in order of submission.
+func (r *Replica) Jobs() []*api.JobStatus {
+	var all []*api.JobStatus
+	for _, record := range r.control.snapshot().Jobs {
+		all = append(all, r.jobStatus(record))
+	}
+	return all
+}
+
+// Job returns one job.
+func (r *Replica) Job(id string) (*api.JobStatus, bool) {
+	for _, record := range r.control.snapshot().Jobs {
+		if record.Submit.Job == id {
+			return r.jobStatus(record), true
+		}
+	}
+	return nil, false
+}
+
+// jobStatus joins what the log has with what has happened since.
+func (r *Replica) jobStatus(record *api.JobRecord) *api.JobStatus {
+	s := &api.JobStatus{
+		Job: record.Submit.Job, Name: record.Submit.Name, Phase: record.Phase, Reason: record.Reason,
+		Recipe: string(record.Submit.Recipe), JobFile: string(record.Submit.JobFile),
+		Step: record.Committed, Committed: record.Committed,
+		HasTrainLoss: record.HasTrainLoss, TrainLoss: record.TrainLoss,
+		HasTest: record.HasTest, TestLoss: record.TestLoss, TestAccuracy: record.TestAccuracy,
+		WorkersUsed: maps.Clone(record.WorkersUsed), DigestStep: record.LastDigestStep,
+		SubmittedUnixNanos: record.SubmittedUnixNanos, StartedUnixNanos: record.StartedUnixNanos, EndedUnixNanos: record.EndedUnixNanos,
+		CheckpointStep: record.Checkpoint.GetStep(), CheckpointSha256: hexOf(record.Checkpoint.GetSha256()),
+		Digest: hexOf(record.LastDigest),
+	}
+	recipe, err := job.ParseRecipe(record.Submit.Recipe)
+	if err != nil {
+		s.Reason = err.Error()
+		return s
+	}
+	seq := recipe.Sequence()
+	s.RecipeHash = recipe.Hash().String()
+	s.Steps, s.Epochs = uint64(seq.Len()), uint32(seq.Epochs)
+	s.TrainingStepsTotal = uint64(seq.Epochs * seq.TrainingPerEpoch())
+	if now := r.live.Load(); now.job == s.Job && !ended(record.Phase) {
+		now.addTo(s)
+	}
+	if s.Step > 0 {
+		s.Epoch = uint32(seq.At(int(s.Step)-1).Epoch) + 1
+	}
+	s.TrainingSteps = uint64(seq.TrainingBefore(int(s.Step)))
+	if took := time.Duration(s.EndedUnixNanos - s.StartedUnixNanos); s.EndedUnixNanos > 0 && s.StartedUnixNanos > 0 && took > 0 {
+		s.ImagesPerSecond = float64(imagesBefore(seq, int(s.Step))) / took.Seconds()
+	}
+	return s
+}
+
+func (now *live) addTo(s *api.JobStatus) {
+	s.Step = max(s.Step, uint64(now.step))
+	s.Reason, s.Workers, s.ImagesPerSecond = now.waiting, uint32(now.planned), now.perSecond
+	f := now.figures
+	if f.HasTrain {
+		s.HasTrainLoss, s.TrainLoss = true, f.TrainLoss
+	}
+	if f.HasTest {
+		s.HasTest, s.TestLoss, s.TestAccuracy = true, f.TestLoss, f.TestAccuracy
+	}
+	if !f.Digest.IsZero() && uint64(f.DigestStep) >= s.DigestStep {
+		s.Digest, s.DigestStep = f.Digest.String(), uint64(f.DigestStep)
+	}
+}
+
+func hexOf(b []byte) string {
+	if len(b) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%x", b)
+}
+
+// Status shows the cluster as this replica sees it.
+func (r *Replica) Status(ctx context.Context) *api.ClusterStatus {
+	s := &api.ClusterStatus{Cluster: r.cfg.Cluster, ArithmeticVersion: job.ArithmeticVersion}
+	active := ""
+	_ = r.call(ctx, func() { // a replica that is stopping shows what it still knows
+		s.Leader, s.Term = r.role.leader, r.role.term
+		if r.runner != nil {
+			active = r.runner.id()
+		}
+		s.Workers = r.workerStatus()
+	})
+	s.Replicas = make([]*api.ReplicaStatus, len(r.cfg.Raft.Servers))
+	var asked sync.WaitGroup
+	for i, server := range r.cfg.Raft.Servers {
+		s.Replicas[i] = &api.ReplicaStatus{Id: server.ID, Address: server.Address, RaftAddress: server.RaftAddress}
+		asked.Go(func() { r.askStatus(ctx, s.Replicas[i], active) })
+	}
+	asked.Wait()
+	return s
+}
+
+func (r *Replica) askStatus(ctx context.Context, s *api.ReplicaStatus, active string) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	req := &api.HeldRequest{Job: active}
+	var answer *api.HeldResponse
+	var err error
+	if s.Id == r.cfg.ID {
+		answer, err = r.Held(ctx, req)
+	} else if conn, dialErr := r.cfg.Dial(s.Address); dialErr != nil {
+		err = dialErr
+	} else {
+		answer, err = api.NewReplicasClient(conn).Held(ctx, req)
+	}
+	if err != nil {
+		s.Problem = "does not answer: " + err.Error()
+		return
+	}
+	s.Reachable, s.Nats = true, answer.Nats
+	if answer.Ready {
+		s.Job, s.Step = active, answer.Step
+	}
+	if !answer.Nats {
+		s.Problem = "not connected to NATS"
+	}
+}
+
+// workerStatus shows the workers heard of in the last seconds; it runs in the
+// loop.
+func (r *Replica) workerStatus() []*api.WorkerStatus {
+	var all []*api.WorkerStatus
+	now := time.Since(r.started)
+	for id := range sorted(r.fleet) {
+		w := r.fleet[id]
+		if now-w.at > 5*time.Second {
+			delete(r.fleet, id)
+			continue
+		}
+		s := &api.WorkerStatus{Id: id, Job: w.job, Step: w.hello.Step, Threads: w.hello.Threads, Problem: w.hello.Problem}
+		if r.runner != nil && r.runner.machine.lead != nil {
+			for _, a := range r.runner.machine.lead.plan.assigned {
+				if a.worker == id {
+					s.Low, s.High = uint32(a.low), uint32(a.high)
+				}
+			}
+		}
+		all = append(all, s)
+	}
+	return all
+}

@@ -1,0 +1,181 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"convoy/api"
+	"convoy/bus"
+	"convoy/data"
+	"convoy/digest"
+	"convoy/job"
+	"convoy/kernels"
+	"convoy/models"
+	"convoy/nn"
+	"convoy/optim"
+	"convoy/state"
+)
+
+// assignment is what a worker has of the job it works on: the data, the bound
+// network and the subscription to its gradients.
+type assignment struct {
+	job   *state.Job
+	set   *data.Set
+	net   *nn.Net
+	pool  *kernels.Pool
+	pass  *nn.Pass
+	batch batch
+	leave func()
+}
+
+func (a *assignment) close() { a.leave() }
+
+// join prepares a job. It subscribes to the gradients before the state is
+// fetched, so that no gradient falls between the two.
+func (w *Worker) join(ctx context.Context, id string) Event {
+	a, err := w.prepare(ctx, id)
+	if err != nil {
+		return Joined{Err: err}
+	}
+	return joinedJob{Joined{Job: a.job}, a}
+}
+
+func (w *Worker) prepare(ctx context.Context, id string) (*assignment, error) {
+	status, err := ask(ctx, w, 5*time.Second, func(ctx context.Context, conn grpc.ClientConnInterface) (*api.JobStatus, error) {
+		return api.NewJobsClient(conn).Status(ctx, &api.JobRequest{Job: id}, grpc.WaitForReady(true))
+	})
+	if err != nil {
+		return nil, fmt.Errorf("ask for the job: %w", err)
+	}
+	recipe, err := job.ParseRecipe([]byte(status.Recipe))
+	if err != nil {
+		return nil, err
+	}
+	model, err := models.Lookup(recipe.Model)
+	if err != nil {
+		return nil, err
+	}
+	a := &assignment{job: state.NewJob(id, recipe), pool: w.pool}
+	d := recipe.Data
+	if a.net, err = nn.Build(model.Layers(d.Classes), nn.Shape{C: d.Channels, H: d.Height, W: d.Width}); err != nil {
+		return nil, fmt.Errorf("model %s: %w", recipe.Model, err)
+	}
+	a.pass = a.net.NewPass(w.pool)
+	if a.set, err = w.openData(ctx, d); err != nil {
+		return nil, fmt.Errorf("data set %s: %w", d.Name, err)
+	}
+	a.batch.order = newOrder(recipe)
+	if a.leave, err = w.cfg.Carrier.Subscribe(bus.Gradients(w.cfg.Cluster, id), w.receive); err != nil {
+		return nil, fmt.Errorf("subscribe to the gradients: %w", err)
+	}
+	return a, nil
+}
+
+// openData finds the data set that the recipe names by its manifest's digest:
+// built in, or as shards from the cache or the replicas.
+func (w *Worker) openData(ctx context.Context, d job.Data) (*data.Set, error) {
+	want, err := digest.Parse(d.Manifest)
+	if err != nil {
+		return nil, err
+	}
+	if data.Builtin(d.Name) {
+		set, err := data.Open(d.Name, "")
+		if err != nil {
+			return nil, err
+		}
+		if have := set.Manifest.Digest(); have != want {
+			return nil, fmt.Errorf("this worker makes it with digest %s, the job wants %s: run the same release everywhere", have, want)
+		}
+		return set, nil
+	}
+	source, err := w.shardSource()
+	if err != nil {
+		return nil, err
+	}
+	m, err := source.manifest(ctx, want)
+	if err != nil {
+		return nil, err
+	}
+	return data.FromShards(m, func(sha digest.Sum) ([]byte, error) { return source.shard(ctx, sha) })
+}
+
+// shardSource gets shards from the cache, and from the replicas into it.
+type shardSource struct {
+	w     *Worker
+	cache *data.Store // nil without a cache folder
+}
+
+func (w *Worker) shardSource() (*shardSource, error) {
+	s := &shardSource{w: w}
+	if w.cfg.Cache == "" {
+		return s, nil
+	}
+	var err error
+	if s.cache, err = data.OpenStore(filepath.Join(w.cfg.Cache, "shards")); err != nil {
+		return nil, fmt.Errorf("cache: %w", err)
+	}
+	return s, nil
+}
+
+func (s *shardSource) manifest(ctx context.Context, want digest.Sum) (data.Manifest, error) {
+	return ask(ctx, s.w, 10*time.Second, func(ctx context.Context, conn grpc.ClientConnInterface) (data.Manifest, error) {
+		answer, err := api.NewShardsClient(conn).FetchManifest(ctx, &api.FetchManifestRequest{Digest: want[:]})
+		if err != nil {
+			return data.Manifest{}, err
+		}
+		m, err := data.ParseManifest(answer.Manifest)
+		if err == nil && m.Digest() != want {
+			err = fmt.Errorf("the replica sent the manifest %s instead of %s", m.Digest(), want)
+		}
+		return m, err
+	})
+}
+
+func (s *shardSource) shard(ctx context.Context, sha digest.Sum) ([]byte, error) {
+	if s.cache != nil {
+		if b, err := s.cache.Get(sha); err == nil {
+			return b, nil
+		}
+	}
+	b, err := ask(ctx, s.w, time.Minute, func(ctx context.Context, conn grpc.ClientConnInterface) ([]byte, error) {
+		answer, err := api.NewShardsClient(conn).FetchShard(ctx, &api.FetchShardRequest{Sha256: sha[:]})
+		if err != nil {
+			return nil, err
+		}
+		if digest.Of(answer.Data) != sha {
+			return nil, errors.New("the replica sent other bytes than asked for")
+		}
+		return answer.Data, nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("shard %s: %w", sha, err)
+	}
+	if s.cache != nil {
+		if err := s.cache.Put(sha, b); err != nil {
+			return nil, fmt.Errorf("cache: %w", err)
+		}
+	}
+	return b, nil
+}
+
+// fetchState gets the job's state from one replica.
+func (a *assignment) fetchState(ctx context.Context, from api.ReplicasClient) (*state.Copy, error) {
+	return state.FetchState(ctx, from, a.job.ID, a.blank())
+}
+
+// blank is a state of the network's shape, to be filled.
+func (a *assignment) blank() *optim.State {
+	return optim.NewState(models.Layout(a.net), make([]float32, a.net.NumParams()), a.job.SGD)
+}
+
+func (w *Worker) fetchGradient(ctx context.Context, f FetchGradient) Event {
+	g, err := ask(ctx, w, 10*time.Second, func(ctx context.Context, conn grpc.ClientConnInterface) (*state.Gradient, error) {
+		return state.FetchGradient(ctx, api.NewReplicasClient(conn), f.Job, f.Step)
+	})
+	return FetchedGradient{Gradient: g, Err: err}
+}

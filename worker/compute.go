@@ -1,0 +1,103 @@
+package worker
+
+import (
+	"context"
+
+	"convoy/data"
+	"convoy/job"
+	"convoy/rng"
+	"convoy/state"
+	"convoy/tree"
+
+	"convoy/nn"
+)
+
+// order tells which example stands at a position of an epoch.
+type order struct {
+	seed  uint64
+	n     int
+	epoch int
+	perm  rng.Permutation
+}
+
+func newOrder(r job.Recipe) order {
+	return order{seed: r.Seed, n: r.Data.Train, epoch: -1}
+}
+
+func (o *order) of(epoch int) rng.Permutation {
+	if o.epoch != epoch {
+		o.epoch, o.perm = epoch, rng.NewPermutation(o.seed, epoch, o.n)
+	}
+	return o.perm
+}
+
+// batch holds the examples of one node; its buffers grow to the largest and
+// stay.
+type batch struct {
+	order   order
+	indices []int
+	images  []float32
+	labels  []int32
+	cuts    []int
+}
+
+// gather reads the examples of node n of step t, in parallel.
+func (a *assignment) gather(t int, n tree.Node) nn.Batch {
+	seq := a.job.Sequence
+	step := seq.At(t)
+	split := a.set.Train
+	if step.Evaluation {
+		split = a.set.Test
+	}
+	b := &a.batch
+	b.indices, b.cuts = b.indices[:0], append(b.cuts[:0], 0)
+	for m := n.Low; m < n.High; m++ {
+		low, high := seq.Positions(t, m)
+		for p := low; p < high; p++ {
+			if step.Evaluation {
+				b.indices = append(b.indices, p)
+			} else {
+				b.indices = append(b.indices, b.order.of(step.Epoch).At(p))
+			}
+		}
+		b.cuts = append(b.cuts, len(b.indices))
+	}
+	d := a.job.Recipe.Data
+	pixels := d.Channels * d.Height * d.Width
+	b.images = grow(b.images, len(b.indices)*pixels)
+	b.labels = grow(b.labels, len(b.indices))
+	const atOnce = 16
+	a.pool.Run((len(b.indices)+atOnce-1)/atOnce, func(task int) {
+		low, high := task*atOnce, min((task+1)*atOnce, len(b.indices))
+		data.Fill(split, b.indices[low:high], b.images[low*pixels:high*pixels], b.labels[low:high])
+	})
+	return nn.Batch{Images: b.images, Labels: b.labels, Cuts: b.cuts}
+}
+
+func grow[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n)
+	}
+	return s[:n]
+}
+
+// compute computes the nodes one after the other and posts each. A result has
+// memory of its own: the bus and the leader share it.
+func (a *assignment) compute(ctx context.Context, c Compute, post func(Event)) {
+	for _, n := range c.Nodes {
+		if ctx.Err() != nil {
+			return
+		}
+		batch := a.gather(c.Step, n)
+		done := Computed{Step: c.Step, Node: n}
+		var sums nn.Sums
+		if a.job.Sequence.At(c.Step).Evaluation {
+			sums = a.pass.Evaluate(c.State.Params, batch)
+		} else {
+			done.Data = make([]float32, a.net.NumParams())
+			sums = a.pass.Gradient(c.State.Params, batch, done.Data)
+		}
+		done.Sums = state.Sums{Loss: sums.Loss, Correct: sums.Correct, Examples: sums.Examples}
+		post(done)
+	}
+}

@@ -1,0 +1,233 @@
+// Package worker is a process that computes partials: it follows the standing
+// plan of whoever leads, computes its micro-batches on the current state, and
+// applies the gradients that come back.
+//
+// It owns the worker's side of the protocol as a pure machine (machine.go), the
+// shell that carries it out (this file), and the computation of a node
+// (compute.go). It knows no Raft. It promises that leaving it out, adding it or
+// stopping it at any instant changes nothing but the time a step takes.
+package worker
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"google.golang.org/grpc"
+
+	"convoy/api"
+	"convoy/bus"
+	"convoy/kernels"
+)
+
+// Config sets up a worker.
+type Config struct {
+	ID      string // one word, unique in the cluster
+	Cluster string
+	Threads int    // goroutines that compute; 0 means 1
+	Cache   string // folder for the shards of data sets; empty keeps none on disk
+	Carrier bus.Carrier
+	// Replicas are connections to some or all replicas; any that answers will do.
+	Replicas []grpc.ClientConnInterface
+	// ChunkFloats is the size of a chunk on the wire, 0 for the default.
+	ChunkFloats int
+	Log         *zap.Logger
+}
+
+// Check reports the first thing that is wrong with the settings.
+func (c *Config) Check() error {
+	if err := bus.CheckName(c.ID); err != nil {
+		return fmt.Errorf("worker id: %w", err)
+	}
+	if err := bus.CheckName(c.Cluster); err != nil {
+		return fmt.Errorf("cluster: %w", err)
+	}
+	if c.Threads < 0 || c.Threads > 1024 {
+		return fmt.Errorf("%d threads: give 1 to 1024", c.Threads)
+	}
+	if len(c.Replicas) == 0 {
+		return errors.New("no replica to ask: give the address of at least one")
+	}
+	return nil
+}
+
+// ErrKilled as the cause of Run's context makes a worker leave as a crash would:
+// without a word.
+var ErrKilled = errors.New("killed")
+
+// Worker computes for one cluster.
+type Worker struct {
+	cfg     Config
+	machine *Machine
+	pool    *kernels.Pool
+	inbox   chan func()
+	done    chan struct{}
+	started time.Time
+	tasks   sync.WaitGroup
+	ctx     context.Context
+	stop    context.CancelFunc
+	current *assignment // the job joined, nil without one; the loop's own
+}
+
+// New returns a worker; Run starts it.
+func New(cfg Config) (*Worker, error) {
+	if err := cfg.Check(); err != nil {
+		return nil, err
+	}
+	cfg.Threads = max(cfg.Threads, 1)
+	w := &Worker{cfg: cfg, inbox: make(chan func(), 1024), done: make(chan struct{}), started: time.Now()}
+	w.machine = NewMachine(MachineConfig{
+		Cluster: cfg.Cluster, Self: cfg.ID, Threads: cfg.Threads, ChunkFloats: cfg.ChunkFloats,
+		Incarnation: rand.Text(),
+	})
+	w.ctx, w.stop = context.WithCancel(context.Background())
+	return w, nil
+}
+
+// Run works until ctx ends, then hands its blocks back and leaves.
+func (w *Worker) Run(ctx context.Context) error {
+	w.pool = kernels.NewPool(w.cfg.Threads)
+	defer w.pool.Close()
+	leave, err := w.cfg.Carrier.Subscribe(bus.WorkerIn(w.cfg.Cluster, w.cfg.ID), w.receive)
+	if err != nil {
+		return fmt.Errorf("worker %s: subscribe: %w", w.cfg.ID, err)
+	}
+	w.loop(ctx)
+	close(w.done)
+	w.stop()
+	leave()
+	if w.current != nil {
+		w.current.close()
+	}
+	w.tasks.Wait()
+	return nil
+}
+
+func (w *Worker) loop(ctx context.Context) {
+	ticker := time.NewTicker(tickEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			if !errors.Is(context.Cause(ctx), ErrKilled) {
+				w.step(Leave{})
+			}
+			return
+		case f := <-w.inbox:
+			f()
+		case <-ticker.C:
+			w.step(Tick{})
+		}
+	}
+}
+
+func (w *Worker) receive(m bus.Message) { w.post(Received{m}) }
+
+// post brings an event into the loop; it waits while the inbox is full and
+// drops the event once the loop has ended.
+func (w *Worker) post(ev Event) {
+	select {
+	case w.inbox <- func() { w.step(ev) }:
+	case <-w.done:
+	}
+}
+
+func (w *Worker) step(ev Event) {
+	if j, ok := ev.(joinedJob); ok {
+		w.settle(j)
+		ev = j.Joined
+	}
+	for _, a := range w.machine.Step(time.Since(w.started), ev) {
+		w.carryOut(a)
+	}
+}
+
+func (w *Worker) carryOut(a Action) {
+	switch a := a.(type) {
+	case Send:
+		if err := w.cfg.Carrier.Publish(a.Subject, a.Message); err != nil {
+			w.cfg.Log.Debug("message lost, it will be repaired", zap.String("subject", a.Subject), zap.Error(err))
+		}
+	case Note:
+		w.cfg.Log.Info(a.Text)
+	case Join:
+		w.task(func(ctx context.Context) { w.post(w.join(ctx, a.Job)) })
+	case Drop:
+		if w.current != nil {
+			w.current.close()
+			w.current = nil
+		}
+	case FetchState:
+		current := w.current
+		w.task(func(ctx context.Context) { w.post(w.fetchState(ctx, current)) })
+	case FetchGradient:
+		w.task(func(ctx context.Context) { w.post(w.fetchGradient(ctx, a)) })
+	case Compute:
+		current := w.current
+		w.task(func(ctx context.Context) {
+			current.compute(ctx, a, w.post)
+			w.post(Idle{})
+		})
+	default:
+		panic(fmt.Sprintf("worker: unknown action %T", a))
+	}
+}
+
+// task runs f beside the loop until the worker stops.
+func (w *Worker) task(f func(ctx context.Context)) { w.tasks.Go(func() { f(w.ctx) }) }
+
+// joinedJob is what a Join brings: the machine's event and what the shell needs.
+type joinedJob struct {
+	Joined
+	assignment *assignment
+}
+
+// settle takes over a job that was prepared, unless it is no longer wanted.
+func (w *Worker) settle(j joinedJob) {
+	if j.assignment == nil {
+		return
+	}
+	if j.Job.ID != w.machine.jobID || w.current != nil {
+		j.assignment.close()
+		return
+	}
+	w.current = j.assignment
+}
+
+// ask tries the replicas in turn until one answers, for as long as a call may
+// take. The order begins at a different one each time, so that no replica
+// carries all joins.
+func ask[T any](ctx context.Context, w *Worker, limit time.Duration, call func(context.Context, grpc.ClientConnInterface) (T, error)) (T, error) {
+	var none T
+	var errs []error
+	first := int(time.Now().UnixNano()/1000) % len(w.cfg.Replicas)
+	for i := range w.cfg.Replicas {
+		conn := w.cfg.Replicas[(first+i)%len(w.cfg.Replicas)]
+		one, cancel := context.WithTimeout(ctx, limit)
+		got, err := call(one, conn)
+		cancel()
+		if err == nil {
+			return got, nil
+		}
+		errs = append(errs, err)
+	}
+	return none, errors.Join(errs...)
+}
+
+func (w *Worker) fetchState(ctx context.Context, a *assignment) Event {
+	if a == nil {
+		return FetchedState{Err: errors.New("the job is not joined")}
+	}
+	got, err := ask(ctx, w, time.Minute, func(ctx context.Context, conn grpc.ClientConnInterface) (FetchedState, error) {
+		c, err := a.fetchState(ctx, api.NewReplicasClient(conn))
+		return FetchedState{Copy: c}, err
+	})
+	if err != nil {
+		return FetchedState{Err: err}
+	}
+	return got
+}
