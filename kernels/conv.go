@@ -27,9 +27,10 @@ func ConvForward(p *Pool, s Conv, x, w, b, y []float32) {
 //
 //	gx[n][c][ih][iw] = Σ gy[n][o][oh][ow] · w[o][c][kh][kw]
 //
-// over the k = (o, kh, kw) in that order for which oh·StrideH = ih+PadH−kh and
-// ow·StrideW = iw+PadW−kw have whole solutions, in pieces of 256 of them; gy is
-// zero outside of the image. gy is [N][O][OutH][OutW], gx [N][C][H][W].
+// over the k = (kh, kw, o) in that order for which oh·StrideH = ih+PadH−kh and
+// ow·StrideW = iw+PadW−kw have whole solutions inside of the output. Each kh
+// begins a piece, which is cut at each 256th of its (kw, o). gy is
+// [N][O][OutH][OutW], gx [N][C][H][W].
 func ConvBackwardData(p *Pool, s Conv, gy, w, gx []float32) {
 	const op = "ConvBackwardData"
 	must(s.Check())

@@ -26,7 +26,7 @@ func (j *convForward) do(thread, task int) {
 	first, part := task/j.parts*j.group, task%j.parts
 	n := min(j.group, j.n-first)
 	c := columns{
-		off: j.taps, base: j.pixel[:n*j.pixels],
+		runs: j.runs, base: j.pixel[:n*j.pixels],
 		dst: j.y[first*j.s.Out():], out: j.out, stride: j.pixels, bias: j.b,
 	}
 	c.x = j.image.of(j.x[first*j.s.In():(first+n)*j.s.In()], &j.scratch[thread])
@@ -47,42 +47,44 @@ func (d padded) of(src []float32, s *scratch) []float32 {
 // convBackwardData is the job of ConvBackwardData: a task is some of the input
 // channels of a group of examples.
 type convBackwardData struct {
-	*plan
-	w       []operand // for each phase
-	gy, gx  []float32
-	n       int
-	parts   int
-	scratch []scratch
+	s      Conv
+	tables *backwardPlan
+	w      []operand // for each phase
+	gy, gx []float32
+	n      int
+	parts  int
 }
 
 func (p *Pool) convBackwardData(s Conv, n int, gy, w, gx []float32) {
-	j := &p.ops.backwardData
-	j.plan, j.n, j.gy, j.gx, j.scratch = p.plan(s), n, gy, gx, p.scratch
-	j.backward()
-	for len(j.w) < len(j.phases) {
+	j, t := &p.ops.backwardData, p.plan(s)
+	if t.backward == nil {
+		t.backward = newBackwardPlan(s)
+	}
+	j.s, j.tables, j.n, j.gy, j.gx = s, t.backward, n, gy, gx
+	for len(j.w) < len(j.tables.phases) {
 		j.w = append(j.w, operand{})
 	}
-	for i := range j.phases {
+	for i, weights := range j.tables.phases {
 		a := &j.w[i]
-		a.reshape(s.C, len(j.phases[i].weights))
-		a.src, a.rowStride, a.packOffset = w, s.KH*s.KW, j.phases[i].weights
+		a.reshape(s.C, len(weights))
+		a.src, a.rowStride, a.packOffset = w, s.KH*s.KW, weights
 		a.packAll(p)
 	}
-	groups := (n + j.backwardGroup() - 1) / j.backwardGroup()
+	groups := (n + j.tables.group - 1) / j.tables.group
 	j.parts = p.parts(groups, j.w[0].panels())
 	p.run(groups*j.parts, j)
 }
 
-func (j *convBackwardData) do(thread, task int) {
-	first, part := task/j.parts*j.backwardGroup(), task%j.parts
-	n := min(j.backwardGroup(), j.n-first)
-	c := columns{dst: j.gx[first*j.s.In():], stride: j.s.H * j.s.W}
-	c.x = j.gradient.of(j.gy[first*j.s.Out():(first+n)*j.s.Out()], &j.scratch[thread])
+func (j *convBackwardData) do(_, task int) {
+	group := j.tables.group
+	first, part := task/j.parts*group, task%j.parts
+	n := min(group, j.n-first)
+	c := columns{x: j.gy[first*j.s.Out():], dst: j.gx[first*j.s.In():], stride: j.s.H * j.s.W}
 	panels := j.w[0].panels()
-	for i := range j.phases {
-		f := &j.phases[i]
-		pixels := len(f.pixel) / j.backwardGroup()
-		c.off, c.base, c.out = f.taps, f.pixel[:n*pixels], f.out
-		j.w[i].multiply(panels*part/j.parts, panels*(part+1)/j.parts, &c)
+	for i := range j.tables.patches {
+		f := &j.tables.patches[i]
+		pixels := len(f.pixel) / group
+		c.runs, c.base, c.out = f.runs, f.pixel[:n*pixels], f.out
+		j.w[f.phase].multiply(panels*part/j.parts, panels*(part+1)/j.parts, &c)
 	}
 }

@@ -54,7 +54,7 @@ func (j *convBackwardWeights) do(thread, task int) {
 	clear(gb)
 	a := &j.scratch[thread].gradient
 	a.rowStride = j.pixels
-	c := columns{off: j.sums, base: j.taps, dst: leaf[at*j.k:], out: j.weight, stride: j.k}
+	c := columns{base: j.taps, dst: leaf[at*j.k:], out: j.weight, stride: j.k}
 	for first := j.cuts[m]; first < j.cuts[m+1]; first += j.sumGroup {
 		n := min(j.sumGroup, j.cuts[m+1]-first)
 		a.reshape(end-row, n*j.pixels)
@@ -63,6 +63,10 @@ func (j *convBackwardWeights) do(thread, task int) {
 			a.pack(i)
 		}
 		c.x = j.image.of(j.x[first*j.s.In():(first+n)*j.s.In()], &j.scratch[thread])
+		short := [1]run{{off: j.sums[:n*j.pixels]}}
+		if c.runs = short[:]; len(j.sumRuns) > 1 {
+			c.runs = j.sumRuns
+		}
 		a.multiply(0, a.panels(), &c)
 		a.addSums(gb)
 		c.add = true

@@ -84,13 +84,29 @@ func (a *operand) packAll(p *Pool) {
 	}
 }
 
+// A run is one piece of a sum: the operand's k from at on meet the elements
+// shift+off[0], shift+off[1], … after a column's base.
+type run struct {
+	at, shift int
+	off       []int32
+}
+
+// pieces cuts a sum over off into runs.
+func pieces(off []int32) []run {
+	var runs []run
+	for at := 0; at < len(off); at += piece {
+		runs = append(runs, run{at: at, off: off[at:min(at+piece, len(off))]})
+	}
+	return runs
+}
+
 // columns are what an operand is multiplied with, and where the product goes:
-// element k of column j is x[base[j]+off[k]], and the product's row r of column j
-// is dst[out[j]+r·stride].
+// column j begins at x[base[j]], and the product's row r of column j is
+// dst[out[j]+r·stride].
 type columns struct {
 	x    []float32
-	off  []int32
 	base []int32
+	runs []run
 
 	dst    []float32
 	out    []int32
@@ -103,8 +119,7 @@ type columns struct {
 // that they stay in the cache.
 const columnBlock = 96
 
-// multiply computes the rows of panels low … high−1 for all columns. The sums are
-// cut into pieces of k.
+// multiply computes the rows of panels low … high−1 for all columns.
 func (a *operand) multiply(low, high int, c *columns) {
 	for j := 0; j < len(c.base); j += columnBlock {
 		end := min(j+columnBlock, len(c.base))
@@ -128,11 +143,12 @@ func (c *columns) strip3(panel [][3]float32, row, j, end int) {
 	for ; j < end; j += 3 {
 		n := min(3, end-j)
 		last := n - 1
-		x0, x1, x2 := c.x[base[j]:], c.x[base[j+min(1, last)]:], c.x[base[j+last]:]
+		x0, x1, x2 := int(base[j]), int(base[j+min(1, last)]), int(base[j+last])
 		sum := [9]float32{b0, b1, b2, b0, b1, b2, b0, b1, b2}
-		for k := 0; k < len(panel); k += piece {
-			to := min(k+piece, len(panel))
-			tile3x3(panel[k:to], c.off[k:to], x0, x1, x2, &sum)
+		for i := range c.runs {
+			r := &c.runs[i]
+			x := c.x[r.shift:]
+			tile3x3(panel[r.at:r.at+len(r.off)], r.off, x[x0:], x[x1:], x[x2:], &sum)
 		}
 		for i := range n {
 			d := c.dst[int(out[j+i])+row*stride:][:2*stride+1]
@@ -164,12 +180,13 @@ func (c *columns) strip2(panel [][2]float32, row, rows, j, end int) {
 	for ; j < end; j += 4 {
 		n := min(4, end-j)
 		last := n - 1
-		x0, x1 := c.x[base[j]:], c.x[base[j+min(1, last)]:]
-		x2, x3 := c.x[base[j+min(2, last)]:], c.x[base[j+last]:]
+		x0, x1 := int(base[j]), int(base[j+min(1, last)])
+		x2, x3 := int(base[j+min(2, last)]), int(base[j+last])
 		sum := [8]float32{b0, b1, b0, b1, b0, b1, b0, b1}
-		for k := 0; k < len(panel); k += piece {
-			to := min(k+piece, len(panel))
-			tile2x4(panel[k:to], c.off[k:to], x0, x1, x2, x3, &sum)
+		for i := range c.runs {
+			r := &c.runs[i]
+			x := c.x[r.shift:]
+			tile2x4(panel[r.at:r.at+len(r.off)], r.off, x[x0:], x[x1:], x[x2:], x[x3:], &sum)
 		}
 		for i := range n {
 			at := int(out[j+i]) + row*stride

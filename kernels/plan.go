@@ -10,25 +10,17 @@ type plan struct {
 
 	image  padded  // of the input
 	taps   []int32 // offset of k = (c, kh, kw) in the padded image
+	runs   []run   // of taps
 	pixel  []int32 // offset of (oh, ow), over group examples
 	out    []int32 // where (example, oh, ow) is in the output, channel 0
 	weight []int32 // 0 … K−1: where k is in a row of the weights
 
 	sumGroup int     // examples in one chain of a weight's gradient
 	sums     []int32 // offset of (example, oh, ow), over sumGroup examples
+	sumRuns  []run   // of all of sums
 	sumsAt   []int32 // where it is in the gradient of the output, channel 0
 
-	gradient padded  // of the output's gradient
-	phases   []phase // for backward-data, made when first needed
-}
-
-// A phase is the input pixels whose position is the same modulo the strides: they
-// meet the same weights.
-type phase struct {
-	weights []int32 // where (o, kh, kw) is in w, input channel 0
-	taps    []int32 // its offset in the padded gradient
-	pixel   []int32 // offset of each pixel of the phase, over group examples
-	out     []int32 // where it is in gx, channel 0
+	backward *backwardPlan // made when first needed
 }
 
 // padded is an image [C][H][W] with zeros around it.
@@ -90,73 +82,6 @@ func newPlan(s Conv) *plan {
 			p.sumsAt = append(p.sumsAt, int32(n*s.Out()+i))
 		}
 	}
+	p.runs, p.sumRuns = pieces(p.taps), pieces(p.sums)
 	return p
-}
-
-// backward makes the tables of backward-data. An input pixel at ih meets the
-// kernel's rows kh = first, first+StrideH, … with first = (ih+PadH) mod StrideH,
-// at the output's rows oh, oh−1, … with oh = (ih+PadH−first)/StrideH.
-func (p *plan) backward() {
-	if p.phases != nil {
-		return
-	}
-	s := p.s
-	p.gradient = padded{
-		c: s.O, h: s.OutH(), w: s.OutW(),
-		top: above(s.KH, s.PadH, s.StrideH), bottom: below(s.H, s.PadH, s.StrideH, s.OutH()),
-		left: above(s.KW, s.PadW, s.StrideW), right: below(s.W, s.PadW, s.StrideW, s.OutW()),
-	}
-	for h := range s.StrideH {
-		for w := range s.StrideW {
-			p.phases = append(p.phases, p.phase(h, w))
-		}
-	}
-}
-
-// above is how many rows before its first the gradient is read at.
-func above(kernel, pad, stride int) int {
-	return max(0, (kernel-1-pad+stride-1)/stride)
-}
-
-// below is how many rows after its last the gradient is read at.
-func below(size, pad, stride, out int) int {
-	return max(0, (size-1+pad)/stride-(out-1))
-}
-
-// phase makes the tables of the pixels that begin at kernel row h and column w.
-func (p *plan) phase(h, w int) phase {
-	s, d := p.s, p.gradient
-	var f phase
-	nh, nw := taps(s.KH, h, s.StrideH), taps(s.KW, w, s.StrideW)
-	for i := range s.O * nh * nw {
-		j, t, o := i%nw, i/nw%nh, i/(nw*nh)
-		f.weights = append(f.weights, int32((o*s.C*s.KH+h+t*s.StrideH)*s.KW+w+j*s.StrideW))
-		f.taps = append(f.taps, int32((o*d.rows()+nh-1-t)*d.cols()+nw-1-j))
-	}
-	for n := range p.backwardGroup() {
-		for i := range s.H * s.W {
-			ih, iw := i/s.W+s.PadH, i%s.W+s.PadW
-			if ih%s.StrideH != h || iw%s.StrideW != w {
-				continue
-			}
-			row, col := ih/s.StrideH+d.top-(nh-1), iw/s.StrideW+d.left-(nw-1)
-			if nh == 0 || nw == 0 {
-				row, col = 0, 0
-			}
-			f.pixel = append(f.pixel, int32(n*d.size()+row*d.cols()+col))
-			f.out = append(f.out, int32(n*s.In()+i))
-		}
-	}
-	return f
-}
-
-// taps is how many of the kernel's rows first, first+stride, … there are.
-func taps(kernel, first, stride int) int {
-	return max(0, (kernel-first+stride-1)/stride)
-}
-
-// backwardGroup is how many examples backward-data computes together.
-func (p *plan) backwardGroup() int {
-	pixels := p.s.H * p.s.W
-	return (enoughColumns + pixels - 1) / pixels
 }

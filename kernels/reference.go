@@ -79,17 +79,21 @@ func referenceConvBackwardData(s Conv, n int, gy, w, gx []float32) {
 			for ih := range s.H {
 				for iw := range s.W {
 					var sum chain
-					for o := range s.O {
-						plane := gy[(n*s.O+o)*rows*cols:]
-						for kh := range s.KH {
-							for kw := range s.KW {
-								h, w2 := ih+s.PadH-kh, iw+s.PadW-kw
-								if h%s.StrideH != 0 || w2%s.StrideW != 0 {
-									continue
-								}
-								sum.add(at(plane, rows, cols, h/s.StrideH, w2/s.StrideW), w[((o*s.C+c)*s.KH+kh)*s.KW+kw])
+					for kh := range s.KH {
+						for kw := range s.KW {
+							h, v := ih+s.PadH-kh, iw+s.PadW-kw
+							if h%s.StrideH != 0 || v%s.StrideW != 0 {
+								continue
+							}
+							oh, ow := h/s.StrideH, v/s.StrideW
+							if oh < 0 || oh >= rows || ow < 0 || ow >= cols {
+								continue
+							}
+							for o := range s.O {
+								sum.add(gy[((n*s.O+o)*rows+oh)*cols+ow], w[((o*s.C+c)*s.KH+kh)*s.KW+kw])
 							}
 						}
+						sum.cut()
 					}
 					gx[i] = sum.sum()
 					i++
