@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/keepalive"
 
 	"convoy/api"
 )
@@ -43,6 +44,9 @@ const (
 	connectTimeout = 2 * time.Second
 	// retryFirst and retryMost bound the pause after all replicas were tried.
 	retryFirst, retryMost = 50 * time.Millisecond, time.Second
+	// keepaliveTime is after how much silence a replica is asked whether it is
+	// there, keepaliveTimeout how long it may take to say so.
+	keepaliveTime, keepaliveTimeout = 10 * time.Second, 5 * time.Second
 	// uploadTimeout is the time limit of one shard, which a majority of replicas
 	// must have on disk before the call returns.
 	uploadTimeout = time.Minute
@@ -74,7 +78,7 @@ type replica struct {
 // host:port (or host, for DefaultPort). It opens no connection: a cluster that
 // is out of reach is found by the first call.
 func Dial(addresses string, o Options) (*Client, error) {
-	list, err := split(addresses)
+	list, err := Addresses(addresses)
 	if err != nil {
 		return nil, err
 	}
@@ -82,28 +86,48 @@ func Dial(addresses string, o Options) (*Client, error) {
 	if c.timeout == 0 {
 		c.timeout = DefaultTimeout
 	}
-	dialer := o.Dialer
+	for _, address := range list {
+		conn, err := connect(address, o.Dialer)
+		if err != nil {
+			return nil, errors.Join(err, c.Close())
+		}
+		c.replicas = append(c.replicas, replica{address, conn, api.NewJobsClient(conn)})
+	}
+	return c, nil
+}
+
+func connect(address string, dialer func(context.Context, string) (net.Conn, error)) (*grpc.ClientConn, error) {
 	if dialer == nil {
 		dialer = func(ctx context.Context, address string) (net.Conn, error) {
 			var d net.Dialer
 			return d.DialContext(ctx, "tcp", address)
 		}
 	}
-	for _, address := range list {
-		conn, err := grpc.NewClient("passthrough:///"+address,
-			grpc.WithTransportCredentials(insecure.NewCredentials()),
-			grpc.WithContextDialer(dialer),
-			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)),
-			grpc.WithConnectParams(grpc.ConnectParams{
-				Backoff:           backoff.Config{BaseDelay: retryFirst, Multiplier: 1.6, Jitter: 0.2, MaxDelay: retryMost},
-				MinConnectTimeout: connectTimeout,
-			}))
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("address %q: %w", address, err), c.Close())
-		}
-		c.replicas = append(c.replicas, replica{address, conn, api.NewJobsClient(conn)})
+	// passthrough: the name is looked up at every attempt to connect.
+	conn, err := grpc.NewClient("passthrough:///"+address,
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithContextDialer(dialer),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)),
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: retryFirst, Multiplier: 1.6, Jitter: 0.2, MaxDelay: retryMost},
+			MinConnectTimeout: connectTimeout,
+		}),
+		// A stream may be silent for long; a replica that hangs is not.
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: keepaliveTime, Timeout: keepaliveTimeout}))
+	if err != nil {
+		return nil, fmt.Errorf("address %q: %w", address, err)
 	}
-	return c, nil
+	return conn, nil
+}
+
+// Connections are the gRPC connections to the replicas, one each, for calls of
+// other services. They live as long as the client.
+func (c *Client) Connections() []grpc.ClientConnInterface {
+	list := make([]grpc.ClientConnInterface, len(c.replicas))
+	for i, r := range c.replicas {
+		list[i] = r.conn
+	}
+	return list
 }
 
 // Close ends all calls under way.
@@ -115,8 +139,8 @@ func (c *Client) Close() error {
 	return errors.Join(errs...)
 }
 
-// split reads a list of addresses and adds the default port where none is.
-func split(addresses string) ([]string, error) {
+// Addresses reads a comma-separated list of host:port (or host) and adds the default port where none is.
+func Addresses(addresses string) ([]string, error) {
 	var list []string
 	for a := range strings.SplitSeq(addresses, ",") {
 		a = strings.TrimSpace(a)
@@ -144,11 +168,15 @@ func split(addresses string) ([]string, error) {
 // call carries out do on one replica after the other until one answers, limit
 // has passed or ctx ends. do must be safe to repeat.
 func (c *Client) call(ctx context.Context, limit time.Duration, do func(context.Context, api.JobsClient) error) error {
+	return c.ask(ctx, limit, func(ctx context.Context, r replica) error { return do(ctx, r.jobs) })
+}
+
+func (c *Client) ask(ctx context.Context, limit time.Duration, do func(context.Context, replica) error) error {
 	a := c.attempts(limit)
 	for {
 		r := a.replica()
 		attempt, cancel := context.WithTimeout(ctx, a.share())
-		err := do(attempt, r.jobs)
+		err := do(attempt, r)
 		cancel()
 		if err == nil {
 			c.current.Store(int32(a.index))

@@ -18,6 +18,8 @@ import (
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
 
@@ -39,6 +41,7 @@ type fake struct {
 	missing  [][]byte
 	watch    func(stream grpc.ServerStreamingServer[api.JobStatus]) error
 	model    []byte
+	health   *health.Server
 	breaks   int // model and row streams to break in the middle
 }
 
@@ -141,8 +144,10 @@ func dialFakes(t *testing.T, timeout time.Duration, servers ...*fake) *Client {
 		}
 		l := bufconn.Listen(1 << 20)
 		listeners[address] = l
+		f.health = health.NewServer()
 		s := grpc.NewServer()
 		api.RegisterJobsServer(s, f)
+		grpc_health_v1.RegisterHealthServer(s, f.health)
 		served := make(chan error, 1)
 		go func() { served <- s.Serve(l) }()
 		t.Cleanup(func() {
@@ -169,7 +174,7 @@ func dialFakes(t *testing.T, timeout time.Duration, servers ...*fake) *Client {
 	return c
 }
 
-func TestSplit(t *testing.T) {
+func TestAddresses(t *testing.T) {
 	for in, want := range map[string]string{
 		"a:1":            "a:1",
 		"a":              "a:7070",
@@ -179,14 +184,14 @@ func TestSplit(t *testing.T) {
 		"[::1]:9":        "[::1]:9",
 		"127.0.0.1:7071": "127.0.0.1:7071",
 	} {
-		got, err := split(in)
+		got, err := Addresses(in)
 		if err != nil || strings.Join(got, " ") != want {
-			t.Errorf("split(%q) = %q, %v, want %s", in, got, err, want)
+			t.Errorf("Addresses(%q) = %q, %v, want %s", in, got, err, want)
 		}
 	}
 	for _, in := range []string{"", " , ", "a:", "a:b:c"} {
-		if got, err := split(in); err == nil || !BadInput(err) {
-			t.Errorf("split(%q) = %q, %v, want an address error", in, got, err)
+		if got, err := Addresses(in); err == nil || !BadInput(err) {
+			t.Errorf("Addresses(%q) = %q, %v, want an address error", in, got, err)
 		}
 	}
 }
@@ -230,6 +235,18 @@ func TestUnreachable(t *testing.T) {
 	want := "no coordinator answered within 200ms: replica-0:7070 (connection refused); replica-1:7070 (no leader is known yet); start one with `coordinator serve`, or name another with --addr or CONVOY_ADDR"
 	if err == nil || err.Error() != want {
 		t.Errorf("error %q\nwant  %q", err, want)
+	}
+}
+
+func TestHealth(t *testing.T) {
+	f := &fake{}
+	c := dialFakes(t, 150*time.Millisecond, nil, f)
+	if err := c.Health(t.Context()); err != nil {
+		t.Error(err)
+	}
+	f.health.Shutdown()
+	if err := c.Health(t.Context()); err == nil || !strings.Contains(err.Error(), "does not serve") {
+		t.Errorf("Health = %v of a replica that stops", err)
 	}
 }
 

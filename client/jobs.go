@@ -11,6 +11,9 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
 
 	"convoy/api"
 	"convoy/data"
@@ -112,6 +115,17 @@ func (c *Client) Cluster(ctx context.Context) (*api.ClusterStatus, error) {
 		return err
 	})
 	return s, err
+}
+
+// Health returns nil once one of the replicas says that it serves.
+func (c *Client) Health(ctx context.Context) error {
+	return c.ask(ctx, c.timeout, func(ctx context.Context, r replica) error {
+		answer, err := grpc_health_v1.NewHealthClient(r.conn).Check(ctx, &grpc_health_v1.HealthCheckRequest{})
+		if err == nil && answer.GetStatus() != grpc_health_v1.HealthCheckResponse_SERVING {
+			return status.Error(codes.Unavailable, "it says that it does not serve")
+		}
+		return err
+	})
 }
 
 // Ended reports whether a job in this phase will never do another step.

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"convoy/cmd/internal/cli"
+	"convoy/data"
+	"convoy/job"
+	"convoy/models"
+	"convoy/nn"
+)
+
+// setting is a flag that stands for a key of the job file. Its text is handed
+// to the job file's own reader, so that flag and file mean the same to the bit,
+// and a flag that is left out differs from one that is 0.
+type setting struct {
+	flag, key, kind, usage string
+	text                   string
+}
+
+func (s *setting) String() string { return s.text }
+func (s *setting) Type() string   { return s.kind }
+func (s *setting) Set(text string) error {
+	s.text = text
+	return nil
+}
+
+// settings are the flags of `train` that are part of the job file.
+func settings() []*setting {
+	return []*setting{
+		{flag: "model", key: "model", kind: "name", usage: "network to train (default lenet-relu)"},
+		{flag: "data", key: "data", kind: "name", usage: "data set (default digits, which is built in)"},
+		{flag: "data-dir", key: "data.dir", kind: "folder", usage: "folder that holds the data set's files"},
+		{flag: "epochs", key: "epochs", kind: "n", usage: "passes over the training examples (default 3)"},
+		{flag: "batch", key: "batch", kind: "n", usage: "examples of a step (default 256)"},
+		{flag: "micro-batches", key: "micro_batches", kind: "n", usage: "slices of a batch, a power of two; part of the recipe (default 8)"},
+		{flag: "lr", key: "optimizer.lr", kind: "x", usage: "learning rate (default 0.1)"},
+		{flag: "momentum", key: "optimizer.momentum", kind: "x", usage: "momentum (default 0)"},
+		{flag: "nesterov", key: "optimizer.nesterov", kind: "bool", usage: "Nesterov's momentum"},
+		{flag: "weight-decay", key: "optimizer.weight_decay", kind: "x", usage: "L2 penalty (default 0)"},
+		{flag: "seed", key: "seed", kind: "n", usage: "seed of everything random (default 1)"},
+	}
+}
+
+func addSettings(flags *pflag.FlagSet, list []*setting) {
+	for _, s := range list {
+		f := flags.VarPF(s, s.flag, "", s.usage)
+		if s.kind == "bool" {
+			f.NoOptDefVal = "true"
+		}
+	}
+}
+
+// overrides are the flags that were given, as the job file's overrides.
+func overrides(flags *pflag.FlagSet, list []*setting) []string {
+	var given []string
+	for _, s := range list {
+		if flags.Changed(s.flag) {
+			given = append(given, s.key+"="+s.text)
+		}
+	}
+	return given
+}
+
+// readJobFile reads a job file from disk.
+func readJobFile(path string, overrides []string) (job.File, error) {
+	source, err := os.ReadFile(path)
+	if err != nil {
+		return job.File{}, cli.Usagef("job file: %w: name a YAML file such as examples/lenet.yaml", err)
+	}
+	f, err := job.Parse(source, path, overrides...)
+	return f, cli.Usage(err)
+}
+
+// resolved is a job file whose names have all been looked up.
+type resolved struct {
+	file   job.File
+	set    *data.Set
+	recipe job.Recipe
+}
+
+// resolve opens the data set and builds the network that f names, so that what
+// cannot be trained is refused before anything is written.
+func resolve(f job.File) (resolved, error) {
+	model, err := models.Lookup(f.Model)
+	if err != nil {
+		return resolved{}, cli.Usage(f.Errorf("model", "%w", err))
+	}
+	if f.Data.Dir != "" {
+		if f.Data.Dir, err = filepath.Abs(f.Data.Dir); err != nil {
+			return resolved{}, fmt.Errorf("data.dir: %w", err)
+		}
+	}
+	set, err := data.Open(f.Data.Name, f.Data.Dir)
+	if err != nil {
+		key := "data.dir"
+		if !slices.Contains(data.Names(), f.Data.Name) {
+			key = "data.name"
+		}
+		return resolved{}, cli.Usage(f.Errorf(key, "%w", err))
+	}
+	recipe := f.Recipe(dataOf(set.Manifest))
+	if err := recipe.Check(); err != nil {
+		return resolved{}, cli.Usage(err)
+	}
+	d := recipe.Data
+	if _, err := nn.Build(model.Layers(d.Classes), nn.Shape{C: d.Channels, H: d.Height, W: d.Width}); err != nil {
+		return resolved{}, cli.Usage(f.Errorf("model", "model %s on data set %s: %w", f.Model, f.Data.Name, err))
+	}
+	return resolved{f, set, recipe}, nil
+}
+
+// upload is the data set where a cluster has to be sent it, nil where every
+// process makes it itself.
+func (r resolved) upload() *data.Set {
+	if r.set.Manifest.Builtin() {
+		return nil
+	}
+	return r.set
+}
+
+func dataOf(m data.Manifest) job.Data {
+	return job.Data{
+		Name: m.Name, Manifest: m.Digest().String(), Train: m.Train, Test: m.Test,
+		Classes: m.Classes, Channels: m.Channels, Height: m.Height, Width: m.Width,
+	}
+}
+
+// contradiction names the first override that would change f.
+func contradiction(f job.File, given []string) (string, error) {
+	for _, o := range given {
+		changed := f
+		if err := changed.Set(o); err != nil {
+			return "", cli.Usage(err)
+		}
+		if string(changed.YAML()) != string(f.YAML()) {
+			key, value, _ := strings.Cut(o, "=")
+			return fmt.Sprintf("%s %s", key, value), nil
+		}
+	}
+	return "", nil
+}

@@ -1,0 +1,233 @@
+package main
+
+import (
+	"encoding/hex"
+	"fmt"
+	"io"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"convoy/api"
+)
+
+// table prints rows of cells in columns. An empty cell is a dash, so that
+// columns can be counted.
+func table(w io.Writer, rows [][]string) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, row := range rows {
+		for i, cell := range row {
+			if cell == "" {
+				row[i] = "-"
+			}
+		}
+		if _, err := fmt.Fprintln(t, strings.Join(row, "\t")); err != nil {
+			return err
+		}
+	}
+	return t.Flush()
+}
+
+func printJobs(w io.Writer, jobs []*api.JobStatus) error {
+	if len(jobs) == 0 {
+		_, err := fmt.Fprintln(w, "no jobs yet: hand one in with `coordinator job submit FILE`")
+		return err
+	}
+	rows := [][]string{{"JOB", "PHASE", "EPOCH", "STEP", "LOSS", "ACCURACY", "SUBMITTED"}}
+	for _, s := range jobs {
+		rows = append(rows, []string{
+			s.GetJob(), phaseName(s.GetPhase()), of(s.GetEpoch(), s.GetEpochs()), of(s.GetStep(), s.GetSteps()),
+			loss(s), accuracy(s), local(s.GetSubmittedUnixNanos()),
+		})
+	}
+	return table(w, rows)
+}
+
+func printStatus(w io.Writer, s *api.JobStatus) error {
+	phase := phaseName(s.GetPhase())
+	if s.GetReason() != "" {
+		phase += ": " + s.GetReason()
+	}
+	rows := [][]string{
+		{"job", s.GetJob()},
+		{"phase", phase},
+		{"epoch", of(s.GetEpoch(), s.GetEpochs())},
+		{"step", of(s.GetStep(), s.GetSteps())},
+		{"committed", fmt.Sprint(s.GetCommitted())},
+		{"train loss", loss(s)},
+		{"test accuracy", accuracy(s)},
+		{"images/s", rate(s.GetImagesPerSecond())},
+		{"workers", workers(s)},
+		{"digest", at(s.GetDigest(), s.GetDigestStep())},
+		{"checkpoint", at(s.GetCheckpointSha256(), s.GetCheckpointStep())},
+		{"recipe", s.GetRecipeHash()},
+		{"submitted", local(s.GetSubmittedUnixNanos())},
+		{"started", local(s.GetStartedUnixNanos())},
+		{"ended", local(s.GetEndedUnixNanos())},
+	}
+	return table(w, rows)
+}
+
+// workers tells how many compute now and what each has contributed.
+func workers(s *api.JobStatus) string {
+	parts := []string{}
+	for _, id := range slices.Sorted(maps.Keys(s.GetWorkersUsed())) {
+		parts = append(parts, fmt.Sprintf("%s %d", id, s.GetWorkersUsed()[id]))
+	}
+	if len(parts) == 0 {
+		return fmt.Sprint(s.GetWorkers())
+	}
+	return fmt.Sprintf("%d (partials: %s)", s.GetWorkers(), strings.Join(parts, ", "))
+}
+
+func printCluster(w io.Writer, s *api.ClusterStatus) error {
+	leader := s.GetLeader()
+	if leader == "" {
+		leader = "none: a majority of the coordinators must run and reach each other"
+	}
+	if _, err := fmt.Fprintf(w, "cluster %s, leader %s, term %d\n\n", s.GetCluster(), leader, s.GetTerm()); err != nil {
+		return err
+	}
+	rows := [][]string{{"COORDINATOR", "ADDRESS", "RAFT", "REACHABLE", "NATS", "JOB", "STATE", "PROBLEM"}}
+	for _, r := range s.GetReplicas() {
+		rows = append(rows, []string{
+			r.GetId(), r.GetAddress(), r.GetRaftAddress(), yes(r.GetReachable()), yes(r.GetNats()),
+			r.GetJob(), held(r.GetJob(), r.GetStep()), r.GetProblem(),
+		})
+	}
+	if err := table(w, rows); err != nil {
+		return err
+	}
+	if len(s.GetWorkers()) == 0 {
+		_, err := fmt.Fprintln(w, "\nno workers: start some with `worker`")
+		return err
+	}
+	if _, err := fmt.Fprintln(w); err != nil {
+		return err
+	}
+	rows = [][]string{{"WORKER", "THREADS", "JOB", "STATE", "MICRO-BATCHES", "PROBLEM"}}
+	for _, k := range s.GetWorkers() {
+		rows = append(rows, []string{
+			k.GetId(), fmt.Sprint(k.GetThreads()), k.GetJob(), held(k.GetJob(), k.GetStep()),
+			span(k.GetLow(), k.GetHigh()), k.GetProblem(),
+		})
+	}
+	return table(w, rows)
+}
+
+// ledgerBlock is how many rows share the widths of their columns: a ledger may
+// be long, and its first rows should not wait for the last.
+const ledgerBlock = 256
+
+func printLedger(w io.Writer, rows iter.Seq2[*api.LedgerRow, error]) error {
+	heading := []string{"STEP", "EPOCH", "LOSS", "EXAMPLES", "CHAIN", "STATE", "WORKERS"}
+	block := [][]string{heading}
+	for row, err := range rows {
+		if err != nil {
+			return err
+		}
+		block = append(block, ledgerCells(rowOf(row)))
+		if len(block) == ledgerBlock {
+			if err := table(w, block); err != nil {
+				return err
+			}
+			block = nil
+		}
+	}
+	return table(w, block)
+}
+
+func ledgerCells(r rowJSON) []string {
+	step := fmt.Sprint(r.Step)
+	if r.Evaluation {
+		step += " test"
+	}
+	mean := ""
+	if r.Examples > 0 {
+		mean = fmt.Sprintf("%.4f", r.LossSum/float64(r.Examples))
+	}
+	var who []string
+	for _, s := range r.Shares {
+		who = append(who, s.Worker+" "+span(s.Low, s.High))
+	}
+	return []string{
+		step, fmt.Sprint(r.Epoch), mean, fmt.Sprint(r.Examples), short(r.Chain), short(r.StateDigest), strings.Join(who, ", "),
+	}
+}
+
+func printLogLine(w io.Writer, l *api.LogLine) error {
+	_, err := fmt.Fprintf(w, "%s  %s  %s\n", local(l.GetUnixNanos()), l.GetReplica(), strings.TrimRight(l.GetText(), "\n"))
+	return err
+}
+
+func of[N uint32 | uint64](n, total N) string { return fmt.Sprintf("%d/%d", n, total) }
+
+func loss(s *api.JobStatus) string {
+	if !s.GetHasTrainLoss() {
+		return ""
+	}
+	return fmt.Sprintf("%.4f", s.GetTrainLoss())
+}
+
+func accuracy(s *api.JobStatus) string {
+	if !s.GetHasTest() {
+		return ""
+	}
+	return fmt.Sprintf("%.2f %%", 100*s.GetTestAccuracy())
+}
+
+func rate(perSecond float64) string {
+	if perSecond <= 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.0f", perSecond)
+}
+
+// at is a digest and the state it is of.
+func at(digest string, step uint64) string {
+	if digest == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s (state %d)", digest, step)
+}
+
+// held is the state that a process holds of a job.
+func held(job string, step uint64) string {
+	if job == "" {
+		return ""
+	}
+	return fmt.Sprint(step)
+}
+
+func span(low, high uint32) string {
+	if low == high {
+		return ""
+	}
+	return fmt.Sprintf("%d-%d", low, high-1)
+}
+
+// short is as much of a digest as a table has room for.
+func short(digest string) string {
+	if b, err := hex.DecodeString(digest); err != nil || len(b) < 6 {
+		return digest
+	}
+	return digest[:12]
+}
+
+func yes(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+// local is a time as people at this machine read it; "" for none.
+func local(unixNanos int64) string {
+	if unixNanos == 0 {
+		return ""
+	}
+	return time.Unix(0, unixNanos).Format("2006-01-02 15:04:05")
+}

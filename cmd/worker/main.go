@@ -1,0 +1,118 @@
+// Command worker computes gradients for a cluster of coordinators. It keeps
+// nothing that matters: it may be started, killed and added at any time, and
+// the model's bits stay the same.
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"convoy/bus"
+	"convoy/client"
+	"convoy/cmd/internal/cli"
+	"convoy/coordinator"
+	"convoy/worker"
+)
+
+func main() {
+	ctx, stop := cli.Signals()
+	defer stop()
+	os.Exit(cli.Exit("worker", os.Stderr, run(ctx, os.Args[1:], os.Stdout, os.Stderr)))
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	return cli.Execute(ctx, root(), args, stdout, stderr)
+}
+
+// workerFlags are the flags of the program, as they are typed.
+type workerFlags struct {
+	addr                string
+	nats                []string
+	cluster, id         string
+	threads             int
+	cache               string
+	logFormat, logLevel string
+}
+
+func root() *cobra.Command {
+	var f workerFlags
+	c := &cobra.Command{
+		Use:   "worker",
+		Short: "Compute gradients for a cluster",
+		Long: `Joins a cluster and computes whatever share of the steps the coordinators give
+it. Start as many as there are machines, at any time; an interrupt hands the
+share back. Every flag may also be given by an environment variable, CONVOY_NATS
+for --nats.`,
+		Example: "  worker --addr 10.0.0.1:7070,10.0.0.2:7070,10.0.0.3:7070 --nats nats://10.0.0.9:4222",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := cli.FromEnvironment(c.Flags()); err != nil {
+				return err
+			}
+			return f.run(c.Context())
+		},
+	}
+	c.AddCommand(cli.Version("worker"))
+	c.Args = cobra.NoArgs
+	flags := c.Flags()
+	flags.StringVar(&f.addr, "addr", client.DefaultAddress, "coordinators, host:port with commas between; name all of them")
+	flags.StringSliceVar(&f.nats, "nats", []string{"nats://127.0.0.1:4222"}, "URLs of the NATS servers")
+	flags.StringVar(&f.cluster, "cluster", "convoy", "the cluster's name, the same everywhere")
+	flags.StringVar(&f.id, "id", defaultID(), "this worker's name, unique in the cluster")
+	flags.IntVar(&f.threads, "threads", 0, "goroutines to compute with (default all cores)")
+	flags.StringVar(&f.cache, "cache", filepath.Join(os.TempDir(), "convoy-cache"), "folder for shards of data sets, which several workers may share")
+	flags.StringVar(&f.logFormat, "log-format", "auto", "console, json, or auto: console on a terminal")
+	flags.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
+	return c
+}
+
+func (f workerFlags) run(ctx context.Context) error {
+	if f.threads < 0 {
+		return cli.Usagef("--threads %d: want 1 or more, or 0 for all cores", f.threads)
+	}
+	if f.threads == 0 {
+		f.threads = runtime.GOMAXPROCS(0)
+	}
+	log, err := coordinator.NewLogger(f.logFormat, f.logLevel)
+	if err != nil {
+		return cli.Usage(err)
+	}
+	cl, err := client.Dial(f.addr, client.Options{})
+	if err != nil {
+		return err
+	}
+	carrier, err := bus.Dial(ctx, bus.Options{URLs: f.nats, Name: f.cluster + " worker " + f.id, Log: log})
+	if err != nil {
+		return errors.Join(err, cl.Close())
+	}
+	w, err := worker.New(worker.Config{
+		ID: f.id, Cluster: f.cluster, Threads: f.threads, Cache: f.cache,
+		Carrier: carrier, Replicas: cl.Connections(), Log: log,
+	})
+	if err == nil {
+		err = w.Run(ctx)
+	}
+	return errors.Join(err, carrier.Close(), cl.Close())
+}
+
+var notOfAName = regexp.MustCompile(`[^a-z0-9_-]+`)
+
+// defaultID is the machine's name and the process: unique where machines'
+// names are.
+func defaultID() string {
+	host, err := os.Hostname()
+	if err != nil || host == "" {
+		host = "worker"
+	}
+	host = strings.Trim(notOfAName.ReplaceAllString(strings.ToLower(host), "-"), "-")
+	return host[:min(len(host), 40)] + "-" + strconv.Itoa(os.Getpid())
+}
