@@ -43,11 +43,14 @@ func New(e *api.Envelope, data []float32) Message {
 func (m Message) bulk() bool { return m.GetPartial() != nil || m.GetGradient() != nil }
 
 // Check reports what is wrong with m as a whole: no body, floats where none
-// belong, or floats that differ from the checksum. It says nothing about what
-// the fields mean.
+// belong, a frame longer than MaxPayload, or floats that differ from the
+// checksum. It says nothing about what the fields mean.
 func (m Message) Check() error {
 	if m.Envelope == nil || m.Body == nil {
 		return errors.New("the message has no body")
+	}
+	if total := headLength + proto.Size(m.Envelope) + 4*len(m.Data); total > MaxPayload {
+		return fmt.Errorf("a message of %d bytes is longer than %d: send smaller chunks", total, MaxPayload)
 	}
 	var want uint64
 	switch {
@@ -72,17 +75,18 @@ func Encode(b []byte, m Message) ([]byte, error) {
 	if err := m.Check(); err != nil {
 		return nil, err
 	}
+	return appendFrame(b, m)
+}
+
+// appendFrame is Encode for a message that was checked.
+func appendFrame(b []byte, m Message) ([]byte, error) {
 	start := len(b)
 	b = append(b, 0, 0, 0, 0)
 	b, err := proto.MarshalOptions{}.MarshalAppend(b, m.Envelope)
 	if err != nil {
 		return nil, fmt.Errorf("encode message: %w", err)
 	}
-	head := len(b) - start - headLength
-	if total := headLength + head + 4*len(m.Data); total > MaxPayload {
-		return nil, fmt.Errorf("a message of %d bytes is longer than %d: send smaller chunks", total, MaxPayload)
-	}
-	binary.LittleEndian.PutUint32(b[start:], uint32(head))
+	binary.LittleEndian.PutUint32(b[start:], uint32(len(b)-start-headLength))
 	return append(b, floats.Bytes(m.Data)...), nil
 }
 
