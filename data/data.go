@@ -57,6 +57,7 @@ func (s *Set) split(name string) Split {
 
 // sources lists the sets that Open knows. dir is the folder of the set's files.
 var sources = map[string]func(name, dir string) (*Set, error){
+	"digits":        func(string, string) (*Set, error) { return Digits(), nil },
 	"mnist":         openIDX,
 	"fashion-mnist": openIDX,
 }

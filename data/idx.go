@@ -35,6 +35,11 @@ var idxClassNames = map[string][]string{
 
 // openIDX reads a set of MNIST's form: four IDX files in dir, gzipped or not.
 func openIDX(name, dir string) (*Set, error) {
+	if info, err := os.Stat(dir); err != nil {
+		return nil, fmt.Errorf("data set %q: %w: name the folder that holds its four IDX files", name, err)
+	} else if !info.IsDir() {
+		return nil, fmt.Errorf("data set %q: %s is no folder: name the folder that holds its four IDX files", name, dir)
+	}
 	train, height, width, err := readIDXSplit(dir, "train")
 	if err != nil {
 		return nil, fmt.Errorf("data set %q: %w", name, err)
@@ -118,11 +123,6 @@ func readIDXFile(dir, stem string, magic uint32) (path string, dims []int, eleme
 			return "", nil, nil, fmt.Errorf("%s: %w", path, err)
 		}
 		return path, dims, elements, nil
-	}
-	if info, err := os.Stat(dir); err != nil {
-		return "", nil, nil, fmt.Errorf("%w: name the folder that holds the set's four IDX files", err)
-	} else if !info.IsDir() {
-		return "", nil, nil, fmt.Errorf("%s is no folder: name the folder that holds the set's four IDX files", dir)
 	}
 	return "", nil, nil, fmt.Errorf("%s has no %s: put it there, as %s", dir, names[0], strings.Join(names[1:], " or "))
 }
