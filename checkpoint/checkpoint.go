@@ -19,6 +19,7 @@ import (
 	"hash"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -75,6 +76,19 @@ func decodeMeta(text map[string]string) (m Meta, err error) {
 	return m, nil
 }
 
+// sealKey is the metadata whose value is the SHA-256 of the header without it.
+// The state's digest does not cover names, step and chain; this does.
+const sealKey = "seal"
+
+// seal returns that SHA-256, whether the seal is in the header or not.
+func seal(h *header) (string, error) {
+	bare := *h
+	bare.Meta = maps.Clone(h.Meta)
+	delete(bare.Meta, sealKey)
+	b, err := bare.encode()
+	return digest.Of(b).String(), err
+}
+
 // TempSuffix ends the names of files that Write has not finished. One that is
 // left behind by a crash may be deleted; Write itself writes over it.
 const TempSuffix = ".tmp"
@@ -121,6 +135,9 @@ func (osDisk) SyncDir(path string) error {
 func write(d disk, path string, s *optim.State, m Meta) (digest.Sum, error) {
 	h, err := layout(s, m)
 	if err != nil {
+		return digest.Sum{}, err
+	}
+	if h.Meta[sealKey], err = seal(h); err != nil {
 		return digest.Sum{}, err
 	}
 	head, err := h.encode()
@@ -207,26 +224,30 @@ func stream(f io.Writer, sha hash.Hash, head []byte, s *optim.State) error {
 
 // Read reads a checkpoint that an optimizer is to go on from, and checks all of
 // it: layout, sizes, slots, recipe, and the state's digest.
-func Read(path string, o optim.SGD) (*optim.State, Meta, error) {
-	s, m, err := read(path, o)
+func Read(path string, o optim.SGD) (_ *optim.State, _ Meta, err error) {
+	f, size, err := open(path)
+	if err != nil {
+		return nil, Meta{}, fmt.Errorf("checkpoint %s: %w", path, err)
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	s, m, err := read(f, size, o)
 	if err != nil {
 		return nil, Meta{}, fmt.Errorf("checkpoint %s: %w", path, err)
 	}
 	return s, m, nil
 }
 
-func read(path string, o optim.SGD) (s *optim.State, m Meta, err error) {
-	f, size, err := open(path)
-	if err != nil {
-		return nil, m, err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
+// read does Read's work on a file of size bytes.
+func read(f io.ReaderAt, size int64, o optim.SGD) (s *optim.State, m Meta, err error) {
 	h, err := readHeader(f, size)
 	if err != nil {
 		return nil, m, damaged(err)
 	}
 	if m, err = decodeMeta(h.Meta); err != nil {
 		return nil, m, err
+	}
+	if want, err := seal(h); err != nil || h.Meta[sealKey] != want {
+		return nil, m, damaged(errors.Join(err, fmt.Errorf("the header's seal is %q, want %s", h.Meta[sealKey], want)))
 	}
 	if s, err = stateOf(h, o); err != nil {
 		return nil, m, err
@@ -258,7 +279,7 @@ func stateOf(h *header, o optim.SGD) (*optim.State, error) {
 			return nil, damaged(fmt.Errorf("tensor %q of type %s, want F32", t.Name, t.DType))
 		}
 		if isSlot(t.Name) {
-			break
+			continue
 		}
 		s.Layout = append(s.Layout, optim.Tensor{Name: t.Name, Dims: t.Dims})
 		n += t.count
