@@ -10,7 +10,6 @@ import (
 	"convoy/api"
 	"convoy/bus"
 	"convoy/digest"
-	"convoy/job"
 	"convoy/optim"
 	"convoy/state"
 )
@@ -364,7 +363,7 @@ func (m *Machine) apply(g *state.Gradient) {
 	m.keeper.Committed(int(m.record.Committed))
 	m.noteFigures(g.Row)
 	every := int(m.record.Submit.CheckpointEvery)
-	if t := m.keeper.Step(); job.CheckpointDue(m.job.Sequence, every, t) && uint64(t) > m.saved.CheckpointStep {
+	if t := m.keeper.Step(); m.job.Sequence.CheckpointDue(every, t) && uint64(t) > m.saved.CheckpointStep {
 		m.do(WriteCheckpoint{State: m.keeper.State().Clone(), Step: t, Chain: m.keeper.Chain()})
 	}
 }
