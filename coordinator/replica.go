@@ -1,0 +1,31 @@
+package coordinator
+
+import (
+	"context"
+	"iter"
+
+	"convoy/api"
+)
+
+// replica is what this package uses of *ps.Replica.
+type replica interface {
+	api.ReplicasServer
+
+	// Run owns the replica's goroutines and returns after them.
+	Run(ctx context.Context) error
+	// Leader returns empty strings while no leader is known.
+	Leader() (id, address string, term uint64)
+	IsLeader() bool
+	// Propose returns once e is applied here; only the leader may call it.
+	Propose(ctx context.Context, e *api.Entry) error
+	// Control returns a copy of what Raft holds, as applied here.
+	Control() *api.Control
+	Job(id string) (*api.JobStatus, bool)
+	Jobs() []*api.JobStatus
+	// Changed is closed at the next change of any job or of leadership.
+	Changed() <-chan struct{}
+	Status(ctx context.Context) *api.ClusterStatus
+	Rows(job string, from uint64) iter.Seq2[*api.LedgerRow, error]
+	// Checkpoint returns the newest recorded checkpoint whose file is here.
+	Checkpoint(job string) (path string, record *api.CheckpointRecord, ok bool)
+}

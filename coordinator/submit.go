@@ -1,0 +1,195 @@
+package coordinator
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+
+	"go.uber.org/zap"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"convoy/api"
+	"convoy/bus"
+	"convoy/data"
+	"convoy/digest"
+	"convoy/job"
+	"convoy/models"
+	"convoy/nn"
+)
+
+var requestIDPattern = regexp.MustCompile(`^[0-9a-z-]{16,64}$`)
+
+// maxEntry bounds an entry of the log in bytes: small entries commit fast
+// whatever the model's size.
+const maxEntry = 4 << 10
+
+// Submit checks a job down to the last layer before anything is written, sees
+// to it that a majority holds the data, and then writes the job to the log.
+// Nothing of it harms when done twice.
+func (s *jobService) Submit(ctx context.Context, req *api.SubmitRequest) (*api.SubmitResponse, error) {
+	if !requestIDPattern.MatchString(req.GetRequestId()) {
+		return nil, status.Errorf(codes.InvalidArgument, "request id %.80q: want 16 to 64 characters of 0-9, a-z and -", req.GetRequestId())
+	}
+	if j := s.submitted(req.GetRequestId()); j != nil {
+		return &api.SubmitResponse{Job: j}, nil
+	}
+	file, manifest, err := resolve(req.GetJobFile(), req.GetManifest())
+	if err != nil {
+		return nil, err
+	}
+	entry, err := submitEntry(req.GetRequestId(), file, manifest)
+	if err != nil {
+		return nil, err
+	}
+	id := entry.GetJobSubmit().GetJob()
+	if _, ok := s.replica.Job(id); ok {
+		if j := s.submitted(req.GetRequestId()); j != nil { // by a retry, just now
+			return &api.SubmitResponse{Job: j}, nil
+		}
+		return nil, status.Errorf(codes.AlreadyExists, "job %s is there already, from another request: submit again with a new request id", id)
+	}
+	if err := s.commitData(ctx, manifest); err != nil {
+		return nil, err
+	}
+	if err := s.propose(ctx, entry); err != nil {
+		return nil, err
+	}
+	j := s.submitted(req.GetRequestId())
+	if j == nil {
+		return nil, status.Errorf(codes.Aborted, "job %s was not taken: submit it again", id)
+	}
+	s.log.Info("job submitted", zap.String("job", j.GetJob()), zap.String("recipe", j.GetRecipeHash()))
+	return &api.SubmitResponse{Job: j}, nil
+}
+
+// submitted returns the job that a request has made already, or nil.
+func (s *jobService) submitted(requestID string) *api.JobStatus {
+	for _, r := range s.replica.Control().GetJobs() {
+		if r.GetSubmit().GetRequestId() == requestID {
+			if j, ok := s.replica.Job(r.GetSubmit().GetJob()); ok {
+				return j
+			}
+		}
+	}
+	return nil
+}
+
+// resolve reads a job file and finds its data set. manifest is empty for
+// built-in data.
+func resolve(source, manifest []byte) (job.File, data.Manifest, error) {
+	file, err := job.Parse(source, "job file")
+	if err != nil {
+		return job.File{}, data.Manifest{}, status.Error(codes.InvalidArgument, err.Error())
+	}
+	m, err := manifestOf(file, manifest)
+	if err != nil {
+		return job.File{}, data.Manifest{}, status.Error(codes.InvalidArgument, err.Error())
+	}
+	return file, m, nil
+}
+
+func manifestOf(file job.File, given []byte) (data.Manifest, error) {
+	if !data.Builtin(file.Data.Name) {
+		if len(given) == 0 && !slices.Contains(data.Names(), file.Data.Name) {
+			_, err := data.Open(file.Data.Name, "") // it knows which names there are
+			return data.Manifest{}, file.Errorf("data.name", "%w", err)
+		}
+		if len(given) == 0 {
+			return data.Manifest{}, file.Errorf("data.name", "data set %q is not built in and came without a manifest: submit it with `coordinator job submit`, which reads data.dir", file.Data.Name)
+		}
+		m, err := parseManifest(given)
+		if err != nil {
+			return data.Manifest{}, fmt.Errorf("%s", status.Convert(err).Message())
+		}
+		if m.Builtin() || m.Name != file.Data.Name {
+			return data.Manifest{}, file.Errorf("data.name", "the manifest is of data set %q, the job's is %q: submit the job again with its own data", m.Name, file.Data.Name)
+		}
+		return m, nil
+	}
+	set, err := data.Open(file.Data.Name, "")
+	if err != nil {
+		return data.Manifest{}, file.Errorf("data.name", "%w", err)
+	}
+	if len(given) > 0 && digest.Of(given) != set.Manifest.Digest() {
+		return data.Manifest{}, file.Errorf("data.name", "the manifest is not that of the built-in data set %q: run the same release everywhere", file.Data.Name)
+	}
+	return set.Manifest, nil
+}
+
+// submitEntry makes the log's entry of a job after building its network once,
+// so that what cannot be trained is refused here and not on a worker.
+func submitEntry(requestID string, file job.File, m data.Manifest) (*api.Entry, error) {
+	recipe := file.Recipe(dataOf(m))
+	if err := recipe.Check(); err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	if _, err := build(recipe); err != nil {
+		return nil, status.Error(codes.InvalidArgument, file.Errorf("model", "%w", err).Error())
+	}
+	id := job.ID(file.Name, requestID)
+	if err := bus.CheckName(id); err != nil { // it becomes a word of the bus's subjects
+		return nil, status.Error(codes.InvalidArgument, file.Errorf("name", "the job's id %q, made of its name: %w", id, err).Error())
+	}
+	entry := &api.Entry{Body: &api.Entry_JobSubmit{JobSubmit: &api.JobSubmit{
+		RequestId: requestID, Job: id, Name: file.Name,
+		Recipe: recipe.Canonical(), JobFile: file.YAML(),
+		CheckpointEvery: uint64(file.Checkpoint.Every), CheckpointKeep: uint32(file.Checkpoint.Keep),
+		WorkersMin: uint32(file.Workers.Min), WorkersMax: uint32(file.Workers.Max),
+	}}}
+	if n := proto.Size(entry); n > maxEntry {
+		return nil, status.Errorf(codes.InvalidArgument, "the job takes %d bytes of the log, at most %d: shorten data.dir", n, maxEntry)
+	}
+	return entry, nil
+}
+
+func dataOf(m data.Manifest) job.Data {
+	return job.Data{
+		Name: m.Name, Manifest: m.Digest().String(), Train: m.Train, Test: m.Test,
+		Classes: m.Classes, Channels: m.Channels, Height: m.Height, Width: m.Width,
+	}
+}
+
+// build looks the recipe's model up and builds it for the recipe's data.
+func build(r job.Recipe) (*nn.Net, error) {
+	model, err := models.Lookup(r.Model)
+	if err != nil {
+		return nil, err
+	}
+	net, err := nn.Build(model.Layers(r.Data.Classes), nn.Shape{C: r.Data.Channels, H: r.Data.Height, W: r.Data.Width})
+	if err != nil {
+		return nil, fmt.Errorf("model %s on data set %s: %w", r.Model, r.Data.Name, err)
+	}
+	return net, nil
+}
+
+// commitData records that a majority holds a data set, once it does.
+func (s *jobService) commitData(ctx context.Context, m data.Manifest) error {
+	sum := m.Digest()
+	for _, b := range s.replica.Control().GetManifests() {
+		if bytes.Equal(b, sum[:]) {
+			return nil
+		}
+	}
+	if !m.Builtin() {
+		manifest := m.Canonical()
+		err := s.onMajority(ctx, fmt.Sprintf("data set %s is complete", m.Name), "send the shards that MissingShards lists, and submit again",
+			func(ctx context.Context, c api.ShardsClient) error {
+				if _, err := c.StoreManifest(ctx, &api.StoreManifestRequest{Manifest: manifest}); err != nil {
+					return err
+				}
+				reply, err := c.Lacking(ctx, &api.MissingShardsRequest{Manifest: manifest})
+				if err == nil && len(reply.GetSha256()) > 0 {
+					err = fmt.Errorf("%d of %d shards are missing", len(reply.GetSha256()), len(m.Shards))
+				}
+				return err
+			})
+		if err != nil {
+			return err
+		}
+	}
+	return s.propose(ctx, &api.Entry{Body: &api.Entry_DataCommit{DataCommit: &api.DataCommit{ManifestDigest: sum[:]}}})
+}
