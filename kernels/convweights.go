@@ -63,9 +63,11 @@ func (j *convBackwardWeights) do(thread, task int) {
 			a.pack(i)
 		}
 		c.x = j.image.of(j.x[first*j.s.In():(first+n)*j.s.In()], &j.scratch[thread])
-		short := [1]run{{off: j.sums[:n*j.pixels]}}
-		if c.runs = short[:]; len(j.sumRuns) > 1 {
-			c.runs = j.sumRuns
+		c.runs = j.sumRuns
+		if len(c.runs) == 1 {
+			one := &j.scratch[thread].run
+			one[0].off = j.sums[:n*j.pixels]
+			c.runs = one[:]
 		}
 		a.multiply(0, a.panels(), &c)
 		a.addSums(gb)

@@ -27,22 +27,47 @@ func SoftmaxCrossEntropy(p *Pool, classes int, logits []float32, labels []int32,
 	if gx != nil {
 		length(op, "gx", len(gx), len(logits))
 	}
-	for i := range n {
-		var g []float32
-		if gx != nil {
-			g = gx[i*classes : (i+1)*classes]
-		}
-		l := int(labels[i])
-		if l < 0 || l >= classes {
+	for i, l := range labels {
+		if l < 0 || int(l) >= classes {
 			panic(fmt.Sprintf("kernels: %s: label %d of example %d is not below %d", op, l, i, classes))
 		}
-		best := 0
-		losses[i], best = crossEntropy(logits[i*classes:(i+1)*classes], l, g)
-		if best == l {
+	}
+	j := &p.ops.losses
+	tasks := (n + lossBatch - 1) / lossBatch
+	*j = lossJob{classes, logits, gx, labels, losses, grow(j.correct, tasks)}
+	p.run(tasks, j)
+	for _, c := range j.correct {
+		correct += c
+	}
+	return correct
+}
+
+// lossBatch is how many examples a task of the loss has.
+const lossBatch = 64
+
+// lossJob is the job of SoftmaxCrossEntropy.
+type lossJob struct {
+	classes int
+	x, gx   []float32
+	labels  []int32
+	losses  []float64
+	correct []int // of each task
+}
+
+func (j *lossJob) do(_, task int) {
+	correct := 0
+	for i := task * lossBatch; i < min((task+1)*lossBatch, len(j.labels)); i++ {
+		var gx []float32
+		if j.gx != nil {
+			gx = plane(j.gx, i, j.classes)
+		}
+		loss, best := crossEntropy(plane(j.x, i, j.classes), int(j.labels[i]), gx)
+		j.losses[i] = loss
+		if best == int(j.labels[i]) {
 			correct++
 		}
 	}
-	return correct
+	j.correct[task] = correct
 }
 
 // crossEntropy does one example; best is the index of the greatest logit.

@@ -7,7 +7,8 @@ import "math"
 //	y[oh][ow] = max x[oh·StrideH+kh−PadH][ow·StrideW+kw−PadW] over kh, kw
 //
 // with −∞ outside of the plane, and keeps in arg where the maximum is: the first
-// one in row-major order of the window, as ih·W+iw in its plane. x is
+// one in row-major order of the window, as ih·W+iw in its plane. A NaN counts as
+// greater than anything. x is
 // [N][C][H][W]; y and arg are [N][C][OutH][OutW].
 func MaxPoolForward(p *Pool, s Pool2D, x, y []float32, arg []int32) {
 	const op = "MaxPoolForward"
@@ -15,14 +16,13 @@ func MaxPoolForward(p *Pool, s Pool2D, x, y []float32, arg []int32) {
 	n := examples(op, "x", len(x), s.In())
 	length(op, "y", len(y), n*s.Out())
 	length(op, "arg", len(arg), n*s.Out())
-	in, out := s.H*s.W, s.OutH()*s.OutW()
-	for i := range n * s.C {
-		s.maxPlane(x[i*in:(i+1)*in], y[i*out:(i+1)*out], arg[i*out:(i+1)*out])
-	}
+	p.planes(planes{s: s, n: n * s.C, a: x, b: y, arg: arg, each: maxPlane})
 }
 
-func (s Pool2D) maxPlane(x, y []float32, arg []int32) {
-	i := 0
+func maxPlane(j *planes, i int) {
+	s := &j.s
+	x, y, arg := plane(j.a, i, s.H*s.W), plane(j.b, i, j.out), plane(j.arg, i, j.out)
+	i = 0
 	for oh := range s.OutH() {
 		h0, h1 := window(oh, s.StrideH, s.PadH, s.KH, s.H)
 		for ow := range s.OutW() {
@@ -30,7 +30,7 @@ func (s Pool2D) maxPlane(x, y []float32, arg []int32) {
 			best, where := float32(math.Inf(-1)), h0*s.W+w0
 			for h := h0; h < h1; h++ {
 				for w := w0; w < w1; w++ {
-					if v := x[h*s.W+w]; v > best {
+					if v := x[h*s.W+w]; v > best || v != v {
 						best, where = v, h*s.W+w
 					}
 				}
@@ -58,13 +58,14 @@ func MaxPoolBackward(p *Pool, s Pool2D, gy []float32, arg []int32, gx []float32)
 	n := examples(op, "gy", len(gy), s.Out())
 	length(op, "arg", len(arg), n*s.Out())
 	length(op, "gx", len(gx), n*s.In())
-	in, out := s.H*s.W, s.OutH()*s.OutW()
-	for i := range n * s.C {
-		gx := gx[i*in : (i+1)*in]
-		clear(gx)
-		for j, a := range arg[i*out : (i+1)*out] {
-			gx[a] += gy[i*out+j]
-		}
+	p.planes(planes{s: s, n: n * s.C, a: gx, b: gy, arg: arg, each: maxPlaneBackward})
+}
+
+func maxPlaneBackward(j *planes, i int) {
+	gx, gy := plane(j.a, i, j.s.H*j.s.W), plane(j.b, i, j.out)
+	clear(gx)
+	for k, a := range plane(j.arg, i, j.out) {
+		gx[a] += gy[k]
 	}
 }
 
@@ -80,14 +81,13 @@ func AvgPoolForward(p *Pool, s Pool2D, x, y []float32) {
 	must(s.Check())
 	n := examples(op, "x", len(x), s.In())
 	length(op, "y", len(y), n*s.Out())
-	in, out := s.H*s.W, s.OutH()*s.OutW()
-	for i := range n * s.C {
-		s.avgPlane(x[i*in:(i+1)*in], y[i*out:(i+1)*out])
-	}
+	p.planes(planes{s: s, n: n * s.C, a: x, b: y, each: avgPlane})
 }
 
-func (s Pool2D) avgPlane(x, y []float32) {
-	i := 0
+func avgPlane(j *planes, i int) {
+	s := &j.s
+	x, y := plane(j.a, i, s.H*s.W), plane(j.b, i, j.out)
+	i = 0
 	for oh := range s.OutH() {
 		h0, h1 := window(oh, s.StrideH, s.PadH, s.KH, s.H)
 		for ow := range s.OutW() {
@@ -104,7 +104,7 @@ func (s Pool2D) avgPlane(x, y []float32) {
 	}
 }
 
-func (s Pool2D) count(h0, h1, w0, w1 int) float32 {
+func (s *Pool2D) count(h0, h1, w0, w1 int) float32 {
 	if s.CountPad {
 		return float32(s.KH * s.KW)
 	}
@@ -121,15 +121,14 @@ func AvgPoolBackward(p *Pool, s Pool2D, gy, gx []float32) {
 	must(s.Check())
 	n := examples(op, "gy", len(gy), s.Out())
 	length(op, "gx", len(gx), n*s.In())
-	in, out := s.H*s.W, s.OutH()*s.OutW()
-	for i := range n * s.C {
-		s.avgPlaneBackward(gy[i*out:(i+1)*out], gx[i*in:(i+1)*in])
-	}
+	p.planes(planes{s: s, n: n * s.C, a: gx, b: gy, each: avgPlaneBackward})
 }
 
-func (s Pool2D) avgPlaneBackward(gy, gx []float32) {
+func avgPlaneBackward(j *planes, i int) {
+	s := &j.s
+	gx, gy := plane(j.a, i, s.H*s.W), plane(j.b, i, j.out)
 	clear(gx)
-	i := 0
+	i = 0
 	for oh := range s.OutH() {
 		h0, h1 := window(oh, s.StrideH, s.PadH, s.KH, s.H)
 		for ow := range s.OutW() {
@@ -144,3 +143,33 @@ func (s Pool2D) avgPlaneBackward(gy, gx []float32) {
 		}
 	}
 }
+
+// planes is the job of the poolings: a task is some of the n planes.
+type planes struct {
+	s     Pool2D
+	n     int
+	a, b  []float32 // the planes before pooling and after it
+	arg   []int32
+	each  func(j *planes, i int) // does plane i
+	out   int                    // elements of a plane after pooling
+	batch int                    // planes in a task
+}
+
+// taskFloats is about how many elements a task of the cheap operations has.
+const taskFloats = 1 << 14
+
+func (p *Pool) planes(j planes) {
+	j.out = j.s.OutH() * j.s.OutW()
+	j.batch = max(1, taskFloats/(j.s.H*j.s.W))
+	p.ops.planes = j
+	p.run((j.n+j.batch-1)/j.batch, &p.ops.planes)
+}
+
+func (j *planes) do(_, task int) {
+	for i := task * j.batch; i < min((task+1)*j.batch, j.n); i++ {
+		j.each(j, i)
+	}
+}
+
+// plane is the i-th size elements of v.
+func plane[T any](v []T, i, size int) []T { return v[i*size:][:size] }

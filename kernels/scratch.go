@@ -5,6 +5,7 @@ package kernels
 type scratch struct {
 	image    []float32
 	gradient operand
+	run      [1]run
 }
 
 // operations holds what a pool keeps from one operation to the next: tables and
@@ -14,6 +15,9 @@ type operations struct {
 	forward         convForward
 	backwardData    convBackwardData
 	backwardWeights convBackwardWeights
+	planes          planes
+	elements        elements
+	losses          lossJob
 }
 
 // plan returns the tables of s.

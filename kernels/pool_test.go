@@ -1,0 +1,134 @@
+package kernels
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+func TestPoolRunsEachTaskOnce(t *testing.T) {
+	for _, threads := range threadCounts {
+		p := newPool(t, threads)
+		if p.Threads() != threads {
+			t.Errorf("Threads() = %d, want %d", p.Threads(), threads)
+		}
+		for _, tasks := range []int{0, 1, 2, 3, 17, 1000} {
+			ran := make([]atomic.Int32, tasks)
+			p.Run(tasks, func(i int) { ran[i].Add(1) })
+			for i := range ran {
+				if n := ran[i].Load(); n != 1 {
+					t.Errorf("%d threads: task %d of %d ran %d times", threads, i, tasks, n)
+				}
+			}
+		}
+	}
+}
+
+// Many short runs meet helpers in every state: looking, entering, parking.
+func TestPoolManyRuns(t *testing.T) {
+	p := newPool(t, 3)
+	var sum atomic.Int64
+	for i := range 3000 {
+		p.Run(i%5, func(task int) { sum.Add(int64(task)) })
+	}
+	if want := int64(600 * (0 + 0 + 1 + 3 + 6)); sum.Load() != want {
+		t.Errorf("sum of tasks %d, want %d", sum.Load(), want)
+	}
+}
+
+// Helpers take part: tasks that wait for each other end.
+func TestPoolThreadsWorkTogether(t *testing.T) {
+	p := newPool(t, 4)
+	for range 20 {
+		var all sync.WaitGroup
+		all.Add(4)
+		p.Run(4, func(int) { all.Done(); all.Wait() })
+	}
+}
+
+func TestPoolPanic(t *testing.T) {
+	for _, threads := range threadCounts {
+		for _, bad := range []int{0, 1, 49} {
+			t.Run(fmt.Sprintf("%d threads, task %d", threads, bad), func(t *testing.T) {
+				p := newPool(t, threads)
+				got := func() (v any) {
+					defer func() { v = recover() }()
+					p.Run(50, func(i int) {
+						if i == bad {
+							panic("broken")
+						}
+					})
+					return nil
+				}()
+				if got != "broken" {
+					t.Errorf("recovered %v, want broken", got)
+				}
+				var n atomic.Int32
+				p.Run(10, func(int) { n.Add(1) })
+				if n.Load() != 10 {
+					t.Errorf("%d tasks after a panic, want 10", n.Load())
+				}
+			})
+		}
+	}
+}
+
+func TestPoolServesOneCaller(t *testing.T) {
+	p := newPool(t, 1)
+	mustPanic(t, "nested run", func() { p.Run(1, func(int) { p.Run(1, func(int) {}) }) })
+	mustPanic(t, "no thread", func() { NewPool(0) })
+}
+
+// Nothing is allocated once an operation of the same shapes has run.
+func TestNoAllocation(t *testing.T) {
+	for _, threads := range []int{1, 2} {
+		p := newPool(t, threads)
+		l := newLeNet(p, 8, 4)
+		step := func() {
+			l.step()
+			SigmoidForward(p, l.a[6], l.a[6])
+			SigmoidBackward(p, l.a[6], l.g[6], l.g[6])
+			TanhForward(p, l.a[6], l.a[6])
+			TanhBackward(p, l.a[6], l.g[6], l.g[6])
+			AvgPoolForward(p, l.pool1, l.a[1], l.a[2])
+			AvgPoolBackward(p, l.pool1, l.g[2], l.g[1])
+		}
+		// Which thread takes which task is left to chance, so each gets to see
+		// all of them.
+		for i := range p.scratch {
+			l.warm(i)
+		}
+		if n := testing.AllocsPerRun(5, step); n != 0 {
+			t.Errorf("%d threads: %v allocations in a step", threads, n)
+		}
+		f := func(int) {}
+		if n := testing.AllocsPerRun(5, func() { p.Run(9, f) }); n != 0 {
+			t.Errorf("%d threads: %v allocations in Run", threads, n)
+		}
+	}
+}
+
+// warm makes thread i's scratch memory as large as the first thread's after all
+// work was done by that one alone.
+func (l *leNet) warm(i int) {
+	one := NewPool(1)
+	defer one.Close()
+	all := l.pool
+	l.pool = one
+	l.step()
+	l.pool = all
+	all.scratch[i] = one.scratch[0]
+}
+
+func BenchmarkPoolRun(b *testing.B) {
+	for _, threads := range []int{1, 2} {
+		b.Run(fmt.Sprintf("threads=%d", threads), func(b *testing.B) {
+			p := newPool(b, threads)
+			f := func(int) {}
+			for b.Loop() {
+				p.Run(2*threads, f)
+			}
+		})
+	}
+}
