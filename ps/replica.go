@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -86,6 +88,7 @@ func Open(cfg Config) (*Replica, error) {
 	if err := os.MkdirAll(filepath.Join(cfg.Dir, "jobs"), 0o755); err != nil {
 		return nil, fmt.Errorf("data folder: %w; give a folder that this user may write", err)
 	}
+	cfg.Raft.Servers = slices.SortedFunc(slices.Values(cfg.Raft.Servers), func(a, b Server) int { return strings.Compare(a.ID, b.ID) })
 	r := &Replica{
 		cfg: cfg, inbox: make(chan func(), inboxLen), done: make(chan struct{}),
 		started: time.Now(), fleet: map[string]*workerSeen{}, changed: make(chan struct{}),
