@@ -22,6 +22,10 @@ func MaxPoolForward(p *Pool, s Pool2D, x, y []float32, arg []int32) {
 func maxPlane(j *planes, i int) {
 	s := &j.s
 	x, y, arg := plane(j.a, i, s.H*s.W), plane(j.b, i, j.out), plane(j.arg, i, j.out)
+	if s.KH == 2 && s.KW == 2 && s.StrideW == 2 && s.PadH == 0 && s.PadW == 0 && !plain {
+		s.maxPlane2(x, y, arg)
+		return
+	}
 	i = 0
 	for oh := range s.OutH() {
 		h0, h1 := window(oh, s.StrideH, s.PadH, s.KH, s.H)
@@ -39,6 +43,44 @@ func maxPlane(j *planes, i int) {
 			i++
 		}
 	}
+}
+
+// maxPlane2 is maxPlane for the common window of 2×2. Which of four numbers is
+// the greatest cannot be predicted, so there are no branches.
+func (s *Pool2D) maxPlane2(x, y []float32, arg []int32) {
+	cols := s.OutW()
+	for oh := range s.OutH() {
+		at := oh * s.StrideH * s.W
+		top, bottom := x[at:][:2*cols], x[at+s.W:][:2*cols]
+		y, arg := y[oh*cols:][:cols], arg[oh*cols:][:cols]
+		for i := range y {
+			best, where := math.Float32bits(top[2*i]), int32(at)
+			best, where = greater(best, where, top[2*i+1], int32(at+1))
+			best, where = greater(best, where, bottom[2*i], int32(at+s.W))
+			best, where = greater(best, where, bottom[2*i+1], int32(at+s.W+1))
+			y[i], arg[i] = math.Float32frombits(best), where
+			at += 2
+		}
+	}
+}
+
+// greater is v and its place if it is greater than best or NaN. The compiler makes
+// conditional moves of it, since best is an integer.
+func greater(best uint32, where int32, v float32, at int32) (uint32, int32) {
+	bits, b := math.Float32bits(v), math.Float32frombits(best)
+	if v > b {
+		best = bits
+	}
+	if v > b {
+		where = at
+	}
+	if v != v {
+		best = bits
+	}
+	if v != v {
+		where = at
+	}
+	return best, where
 }
 
 // window returns the part of window i that lies inside of the input.
