@@ -23,7 +23,7 @@ const (
 
 // DigitsManifest is the digest of the built-in set's manifest: a test draws
 // every example and compares.
-const DigitsManifest = "ef69e9aeb6b1705324c60c63859361730be64d14df4e728edd1c5717a7306abd"
+const DigitsManifest = "a3417c2291d7c3cebce8792a9703bc9d59efe3b78ca0777ca882325d70f33f01"
 
 //go:embed digits.json
 var digitsManifest []byte
@@ -31,8 +31,8 @@ var digitsManifest []byte
 // Digits returns the built-in set: 60,000 + 10,000 images of handwritten-looking
 // digits, 28×28, white on black like MNIST's, each class about equally often.
 // Example i of a split is a pure function of i: a glyph, chosen, bent and drawn
-// at random (see drawDigit). Each is drawn when it is first asked for, in some
-// 10 µs, and kept: one set serves the whole process.
+// at random (see drawDigit). Each is drawn when it is first asked for, in about
+// 15 µs, and kept: one set serves the whole process.
 func Digits() *Set { return digits() }
 
 var digits = sync.OnceValue(func() *Set {

@@ -28,8 +28,8 @@ const (
 // intervals of seven pixels, and the three further points of a cubic spline.
 const warpKnots = 4 + 3
 
-// splineWeights holds the four weights of a uniform cubic B-spline at the middle
-// of each pixel, in 1/1024, beginning with knot 2(p)+1 over 14.
+// splineWeights holds, for each pixel of a row, the weights in 1/1024 of the four
+// control points around its middle: those of a uniform cubic B-spline.
 var splineWeights = func() (w [digitsSide][4]int32) {
 	const n = 14 // half pixels in an interval
 	for p := range w {
@@ -52,20 +52,18 @@ func drawDigit(s *rng.Stream, pixels []byte) (label uint8) {
 	at := 1 + (int(label)*count+s.Intn(count))*glyphSide*glyphSide
 	glyph := (*[glyphSide * glyphSide]byte)(glyphs[at:])
 
-	m := randomAffine(s)
+	u := between(s, 0, 1<<8)
+	wild := wildLow + (wildHigh-wildLow)*((u*u>>8)*u>>8)>>8
+
+	m := randomAffine(s, wild)
 	var warp [2][warpKnots * warpKnots]int32
-	strength := between(s, warpLow, warpHigh)
 	for i := range warp {
 		for k := range warp[i] {
-			warp[i][k] = between(s, -strength, strength)
+			warp[i][k] = between(s, -warpMax, warpMax) * wild >> 8
 		}
 	}
-	pen := between(s, penLow, penHigh)
-	edge := between(s, edgeLow, edgeHigh) // width of the pen's soft edge
-	ink := nib{
-		pen: pen, gain: (255 << 14) / edge,
-		bright: between(s, brightLow, brightHigh),
-	}
+	pen, edge := between(s, penLow, penHigh), between(s, edgeLow, edgeHigh)
+	ink := nib{pen, (255 << 14) / edge, between(s, brightLow, brightHigh)}
 
 	for y := range digitsSide {
 		wy := &splineWeights[y]
@@ -95,9 +93,9 @@ func drawDigit(s *rng.Stream, pixels []byte) (label uint8) {
 type affine struct{ x, xx, xy, y, yx, yy int32 }
 
 // randomAffine is a rotation, a slant, a scale in each direction and a shift.
-func randomAffine(s *rng.Stream) affine {
-	angle := float64(between(s, -angleMax, angleMax)) / 1000 // radians
-	slant := float64(between(s, -slantMax, slantMax)) / 1000
+func randomAffine(s *rng.Stream, wild int32) affine {
+	angle := float64(between(s, -angleMax, angleMax)*wild) / (1000 * 256) // radians
+	slant := float64(between(s, -slantMax, slantMax)*wild) / (1000 * 256)
 	scale := float64(between(s, scaleLow, scaleHigh)) / 1000
 	aspect := float64(between(s, aspectLow, aspectHigh)) / 1000
 	sin, cos := fmath.Sin(angle), fmath.Cos(angle)
@@ -107,14 +105,16 @@ func randomAffine(s *rng.Stream) affine {
 		xx: int32(cx * float64(cos+float64(slant*sin))), xy: int32(cx * float64(float64(slant*cos)-sin)),
 		yx: int32(cy * sin), yy: int32(cy * cos),
 	}
-	shiftX, shiftY := between(s, -shiftMax, shiftMax), between(s, -shiftMax, shiftMax)
+	shiftX, shiftY := between(s, -shiftMax, shiftMax)*wild>>8, between(s, -shiftMax, shiftMax)*wild>>8
 	const middle = glyphSide * cellUnit / 2
 	m.x = middle - (m.xx*shiftX+m.xy*shiftY)*2/shiftUnit
 	m.y = middle - (m.yx*shiftX+m.yy*shiftY)*2/shiftUnit
 	return m
 }
 
-// nib turns a distance to the middle of a stroke into the gray of a pixel.
+// nib turns a distance to the middle of a stroke into the gray of a pixel. Half
+// its width is pen; where the distance passes that, gray falls by gain, in
+// 1/2¹⁴, for each unit of distance.
 type nib struct{ pen, gain, bright int32 }
 
 // at returns the gray of the glyph's point (u, v), by bilinear interpolation of

@@ -73,7 +73,7 @@ func TestDigitsGolden(t *testing.T) {
 			h.Write(append(pixels, byte(label)))
 		}
 	}
-	const want = "db5ec2b79b92965c8540471501bf5eced2771dbaf046812a5b500baa3cb245e2"
+	const want = "9719e44773f58ef32678e6209a68ebcd263fab046d5639b857ddf41ab2361fea"
 	if got := hex.EncodeToString(h.Sum(nil)); got != want {
 		t.Errorf("examples' digest %s, want %s", got, want)
 	}
@@ -98,13 +98,14 @@ func TestDigitsConcurrently(t *testing.T) {
 	wg.Wait()
 }
 
-// TestDigitsAreNoLinearTask trains a linear classifier, softmax regression by
-// stochastic gradient descent with momentum and a falling step, until it gains
-// little: a set on which it did well would be no test of a convolutional network.
+// TestDigitsAreNoLinearTask trains a linear classifier: softmax regression by
+// stochastic gradient descent with momentum and a step that falls to nothing
+// (more epochs gain less than half a percent). A set on which it did well would
+// be no test of a convolutional network.
 func TestDigitsAreNoLinearTask(t *testing.T) {
 	const (
 		examples = digitsTrain
-		epochs   = 2
+		epochs   = 1
 		batch    = 50
 		momentum = 0.9
 	)
@@ -114,7 +115,7 @@ func TestDigitsAreNoLinearTask(t *testing.T) {
 		order := rng.NewPermutation(1, epoch, examples)
 		for first := 0; first < examples; first += batch {
 			done := float32(epoch) + float32(first)/examples
-			rate := 0.02 * (1 - done/epochs)
+			rate := 0.1 * (1 - done/epochs)
 			for i := range c.gradient {
 				c.gradient[i] *= momentum
 			}
@@ -135,8 +136,8 @@ func TestDigitsAreNoLinearTask(t *testing.T) {
 	}
 	accuracy := float64(right) / float64(test.Len())
 	t.Logf("a linear classifier gets %.2f %% of the test examples right", 100*accuracy)
-	if accuracy < 0.75 || accuracy > 0.92 {
-		t.Errorf("a linear classifier gets %.2f %% of the test examples right, want 75 to 92", 100*accuracy)
+	if accuracy < 0.80 || accuracy > 0.92 {
+		t.Errorf("a linear classifier gets %.2f %% of the test examples right, want 80 to 92", 100*accuracy)
 	}
 }
 
