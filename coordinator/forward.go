@@ -122,6 +122,9 @@ func (f *forwarder) atLeader(ctx context.Context, method string, n notes,
 	if alone {
 		wait = min(wait, time.Second)
 	}
+	if deadline, ok := ctx.Deadline(); ok {
+		wait = min(wait, time.Until(deadline)*9/10) // the rest is for the answer
+	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	for {
@@ -136,8 +139,10 @@ func (f *forwarder) atLeader(ctx context.Context, method string, n notes,
 			err = f.remote(ctx, id, address, remote)
 		}
 		switch {
-		case !movedOn(err) || ctx.Err() != nil:
+		case !movedOn(err):
 			return err
+		case ctx.Err() != nil:
+			return status.FromContextError(ctx.Err()).Err()
 		case forwarded:
 			return f.notLeader("replica %s does not lead: ask it again without %s", f.id, hopKey)
 		case !n.again():
@@ -162,7 +167,7 @@ func (f *forwarder) atLeader(ctx context.Context, method string, n notes,
 		}
 		pause.Stop()
 		if ctx.Err() != nil {
-			return f.noLeader(id, address, wait, err)
+			return status.FromContextError(ctx.Err()).Err()
 		}
 	}
 }
@@ -214,9 +219,9 @@ func (f *forwarder) notLeader(format string, args ...any) error {
 
 func (f *forwarder) noLeader(id, address string, wait time.Duration, err error) error {
 	if id == "" || errors.Is(err, errLeaderMoved) {
-		return f.notLeader("replica %s knows no leader for %v: a majority of the replicas must run and reach each other; start those that are missing and ask again", f.id, wait)
+		return f.notLeader("replica %s has known no leader for %v: a majority of the replicas must run and reach each other; start those that are missing and ask again", f.id, wait.Round(time.Millisecond))
 	}
-	return f.notLeader("replica %s cannot reach the leader %s at %s for %v: %s: start it or wait until another leads, and ask again", f.id, id, address, wait, status.Convert(err).Message())
+	return f.notLeader("replica %s could not reach the leader %s at %s for %v: %s: start it or wait until another leads, and ask again", f.id, id, address, wait.Round(time.Millisecond), status.Convert(err).Message())
 }
 
 func marked(ctx context.Context, key string) bool {

@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -62,7 +63,7 @@ func TestNoLeader(t *testing.T) {
 	c.group.lead("")
 	_, err := c.jobs("r1").List(c.ctx(), &api.ListRequest{})
 	wantCode(t, err, codes.Unavailable)
-	if text := status.Convert(err).Message(); !strings.Contains(text, "replica r1 knows no leader") || !strings.Contains(text, "start those") {
+	if text := status.Convert(err).Message(); !strings.Contains(text, "replica r1 has known no leader") || !strings.Contains(text, "start those") {
 		t.Errorf("error %q: want who was asked and what to do", text)
 	}
 	reply, err := c.jobs("r1").Cluster(c.ctx(), &api.ClusterRequest{})
@@ -71,13 +72,23 @@ func TestNoLeader(t *testing.T) {
 	}
 }
 
+// A caller with less patience than the replica still gets the reason.
+func TestNoLeaderBeforeTheDeadline(t *testing.T) {
+	c := startCluster(t, 2)
+	c.group.lead("")
+	ctx, cancel := context.WithTimeout(c.ctx(), testLeaderWait/4)
+	defer cancel()
+	_, err := c.jobs("r1").List(ctx, &api.ListRequest{})
+	wantCode(t, err, codes.Unavailable)
+}
+
 func TestLeaderOutOfReach(t *testing.T) {
 	c := startClusterWaiting(t, 2, 100*time.Millisecond)
 	c.group.lead("r2")
 	c.stops["r2"]()
 	_, err := c.jobs("r1").List(c.ctx(), &api.ListRequest{})
 	wantCode(t, err, codes.Unavailable)
-	if text := status.Convert(err).Message(); !strings.Contains(text, "replica r1 cannot reach the leader r2") {
+	if text := status.Convert(err).Message(); !strings.Contains(text, "replica r1 could not reach the leader r2") {
 		t.Errorf("error %q: want both replicas named", text)
 	}
 }

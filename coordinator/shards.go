@@ -178,6 +178,7 @@ const fetchPause = time.Second
 func (s *Server) completeShards(ctx context.Context) error {
 	pause := time.NewTimer(0)
 	defer pause.Stop()
+	told := "" // the problem that was logged last
 	for {
 		select {
 		case <-pause.C:
@@ -193,6 +194,10 @@ func (s *Server) completeShards(ctx context.Context) error {
 			}
 			if err := s.completeSet(ctx, sum); err != nil {
 				complete = false
+				if told == err.Error() {
+					continue
+				}
+				told = err.Error()
 				s.log.Warn("data set is not complete here yet, trying again", zap.String("manifest", sum.String()), zap.Error(err))
 			}
 		}
