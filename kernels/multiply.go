@@ -139,7 +139,8 @@ func (c *columns) strip3(panel [][3]float32, row, j, end int) {
 	if c.bias != nil {
 		b0, b1, b2 = c.bias[row], c.bias[row+1], c.bias[row+2]
 	}
-	base, out, stride := c.base, c.out, c.stride
+	base, out := c.base, c.out
+	d0, d1, d2 := c.dst[row*c.stride:], c.dst[(row+1)*c.stride:], c.dst[(row+2)*c.stride:]
 	for ; j < end; j += 3 {
 		n := min(3, end-j)
 		last := n - 1
@@ -150,17 +151,18 @@ func (c *columns) strip3(panel [][3]float32, row, j, end int) {
 			x := c.x[r.shift:]
 			tile3x3(panel[r.at:r.at+len(r.off)], r.off, x[x0:], x[x1:], x[x2:], &sum)
 		}
-		for i := range n {
-			d := c.dst[int(out[j+i])+row*stride:][:2*stride+1]
-			if c.add {
-				d[0] += sum[3*i]
-				d[stride] += sum[3*i+1]
-				d[2*stride] += sum[3*i+2]
-			} else {
-				d[0] = sum[3*i]
-				d[stride] = sum[3*i+1]
-				d[2*stride] = sum[3*i+2]
+		if c.add {
+			for i, o := range out[j : j+n] {
+				d0[o] += sum[3*i]
+				d1[o] += sum[3*i+1]
+				d2[o] += sum[3*i+2]
 			}
+			continue
+		}
+		for i, o := range out[j : j+n] {
+			d0[o] = sum[3*i]
+			d1[o] = sum[3*i+1]
+			d2[o] = sum[3*i+2]
 		}
 	}
 }

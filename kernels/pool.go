@@ -2,7 +2,6 @@ package kernels
 
 import (
 	"fmt"
-	"runtime"
 	"sync"
 	"sync/atomic"
 )
@@ -229,5 +228,4 @@ func (p *Pool) park(h *helper, seen uint64) {
 		return
 	}
 	<-h.wake
-	runtime.Gosched()
 }
