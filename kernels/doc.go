@@ -11,15 +11,16 @@
 //     never fused) that starts at +0 and is cut after at most 256 of them; the
 //     pieces are added in order. One uncut chain has several times the rounding
 //     error (Higham, "Accuracy and Stability of Numerical Algorithms", 2002,
-//     section 4.2);
+//     chapter 4);
 //   - gradients of weights start anew at each micro-batch, and micro-batches are
 //     added in the fixed tree of package tree.
 //
-// Each operation has a plain loop, its doc comment and its reference, and a fast
-// path that gives the same bits. The fast paths share one register-blocked inner
-// loop over products at tabulated offsets, the indirect convolution of Dukhan
-// ("The Indirect Convolution Algorithm", 2019): there is no im2col matrix, and
-// any stride, padding and direction is only another table.
+// The doc comment of an operation is the loop that it computes. Convolution and
+// fully connected layers have that loop as their reference, and a fast path that
+// gives the same bits: one register-blocked inner loop over products at tabulated
+// offsets, the indirect convolution of Dukhan ("The Indirect Convolution
+// Algorithm", 2019). There is no im2col matrix, and any stride, padding and
+// direction is only another table.
 //
 // Lengths that do not fit are a programmer's error: the functions panic and name
 // the numbers.

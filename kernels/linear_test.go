@@ -18,7 +18,7 @@ func TestLinearLoops(t *testing.T) {
 	s, n := Linear{I: 259, O: 5}, 300
 	z := noise(4)
 	x, w, b, gy := z.floats(n*s.I), z.floats(s.Weights()), z.floats(s.O), z.floats(n*s.O)
-	y, gx, gw, gb := stale(n*s.O), stale(n*s.I), stale(s.Weights()), stale(s.O)
+	y, gx := stale(n*s.O), stale(n*s.I)
 	for i := range y {
 		sum := chain{total: b[i%s.O]}
 		for k := range s.I {
@@ -45,7 +45,7 @@ func TestLinearLoops(t *testing.T) {
 		}
 		return gw, gb
 	}
-	gw, gb = half(0, 20)
+	gw, gb := half(0, 20)
 	gw2, gb2 := half(20, n)
 	tree.Add(gw, gw2)
 	tree.Add(gb, gb2)
