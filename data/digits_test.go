@@ -104,27 +104,22 @@ func TestDigitsConcurrently(t *testing.T) {
 // be no test of a convolutional network.
 func TestDigitsAreNoLinearTask(t *testing.T) {
 	const (
-		examples = digitsTrain
-		epochs   = 1
 		batch    = 50
 		momentum = 0.9
 	)
 	train := Digits().Train.(*drawn)
 	var c linear
-	for epoch := range epochs {
-		order := rng.NewPermutation(1, epoch, examples)
-		for first := 0; first < examples; first += batch {
-			done := float32(epoch) + float32(first)/examples
-			rate := 0.1 * (1 - done/epochs)
-			for i := range c.gradient {
-				c.gradient[i] *= momentum
-			}
-			for p := first; p < first+batch; p++ {
-				c.learn(train, order.At(p))
-			}
-			for i := range c.weights {
-				c.weights[i] -= rate / batch * c.gradient[i]
-			}
+	order := rng.NewPermutation(1, 0, train.Len())
+	for first := 0; first < train.Len(); first += batch {
+		rate := 0.1 * (1 - float32(first)/digitsTrain)
+		for i := range c.gradient {
+			c.gradient[i] *= momentum
+		}
+		for p := first; p < first+batch; p++ {
+			c.learn(train, order.At(p))
+		}
+		for i := range c.weights {
+			c.weights[i] -= rate / batch * c.gradient[i]
 		}
 	}
 	right := 0
