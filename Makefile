@@ -1,0 +1,87 @@
+# What a developer types; `make help` lists it. .ci/run calls check and
+# compose-test.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+TOOL := go tool -modfile=tools/go.mod
+COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
+QEMU ?= $(shell command -v qemu-aarch64-static || command -v qemu-aarch64)
+FUZZTIME ?= 10s
+RACETIME ?= 8m
+
+# Packages whose bits have to be those of amd64 on arm64 too. Their tests pin
+# digests; under emulation -short leaves the slow rest out.
+ARM64 := ./fmath ./rng ./digest ./floats ./tree ./kernels ./nn ./models ./optim ./data
+
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 16
+
+.PHONY: build
+build: ## bin/coordinator and bin/worker, static
+	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/coordinator ./cmd/worker
+
+.PHONY: test
+test: ## all tests, without the race detector
+	go test ./...
+
+.PHONY: check
+check: format vet lint layers generated arm64 race ## everything that has to hold before a commit is pushed
+
+.PHONY: format
+format: ## gofumpt has nothing to change
+	@out=$$($(TOOL) gofumpt -l .) && if [ -n "$$out" ]; then \
+		echo "not formatted, run \`$(TOOL) gofumpt -w .\`:"; echo "$$out"; exit 1; fi
+
+.PHONY: vet
+vet: ## go vet, for amd64 and arm64
+	GOARCH=amd64 go vet ./...
+	GOARCH=arm64 CGO_ENABLED=0 go vet ./...
+
+.PHONY: lint
+lint: ## staticcheck and errcheck
+	$(TOOL) staticcheck ./...
+	$(TOOL) errcheck ./...
+
+.PHONY: layers
+layers: ## imports point down; no function of math where bits matter
+	go test ./internal/archtest
+
+.PHONY: generated
+generated: ## generated code is what its sources generate
+	tools/generated.sh
+
+.PHONY: arm64
+arm64: ## the tests that pin bits, on arm64 under qemu
+ifeq ($(QEMU),)
+	@echo "################################################################"
+	@echo "# LEFT OUT: the bits on arm64. Install qemu-user-static to test #"
+	@echo "################################################################"
+else
+	GOARCH=arm64 CGO_ENABLED=0 go test -short -timeout 8m -exec $(QEMU) $(ARM64)
+endif
+
+.PHONY: race
+race: ## all tests under the race detector, the long ones shortened
+	go test -race -short -timeout $(RACETIME) ./...
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (10s)
+	@grep -rlE '^func Fuzz' --include='*_test.go' . | while read -r file; do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' "$$file"); do \
+			echo "$$target in $$(dirname "$$file")"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" || exit 1; \
+		done; done
+
+.PHONY: images
+images: ## the images convoy-coordinator, convoy-worker and convoy-nats
+	deploy/images.sh
+
+.PHONY: compose-test
+compose-test: build images ## a compose cluster through four kills, against one process
+	COMPOSE="$(COMPOSE)" deploy/compose-test.sh
+
+.PHONY: clean
+clean: ## remove what make built
+	rm -rf bin
