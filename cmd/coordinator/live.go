@@ -24,9 +24,8 @@ type live struct {
 }
 
 func newLive(terminal *os.File) *live {
-	bar := bubbles.New(bubbles.WithDefaultBlend(), bubbles.WithFillCharacters('█', '░'))
 	l := &live{
-		program: tea.NewProgram(&view{bar: bar, now: time.Now},
+		program: tea.NewProgram(newView(time.Now),
 			tea.WithOutput(terminal), tea.WithInput(nil), tea.WithoutSignalHandler()),
 		ended: make(chan error, 1),
 	}
@@ -56,6 +55,10 @@ type view struct {
 	now    func() time.Time
 	pace   pace
 	status *api.JobStatus
+}
+
+func newView(now func() time.Time) *view {
+	return &view{bar: bubbles.New(bubbles.WithDefaultBlend(), bubbles.WithFillCharacters('█', '░')), now: now}
 }
 
 func (v *view) Init() tea.Cmd { return nil }

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/term"
 
 	"convoy/api"
+	"convoy/client"
 )
 
 // progress shows a person how a job is getting on.
@@ -60,7 +61,7 @@ func (l *lines) due(now time.Time, s *api.JobStatus) bool {
 	switch {
 	case before == nil:
 		return s.GetHasTrainLoss() || s.GetReason() != ""
-	case s.GetPhase() != before.GetPhase(), s.GetReason() != "" && s.GetReason() != before.GetReason():
+	case client.Ended(s.GetPhase()) && !client.Ended(before.GetPhase()), s.GetReason() != "" && s.GetReason() != before.GetReason():
 		return true
 	case s.GetHasTrainLoss() && !before.GetHasTrainLoss():
 		return true

@@ -135,12 +135,12 @@ func Environment(flag string) string {
 }
 
 // FromEnvironment sets the flags that the command line left out from their
-// environment variables, and says so in the flags' help.
+// environment variables. An empty variable counts as none.
 func FromEnvironment(flags *pflag.FlagSet) error {
 	var err error
 	flags.VisitAll(func(f *pflag.Flag) {
 		value, found := os.LookupEnv(Environment(f.Name))
-		if !found || f.Changed || f.Name == "help" || err != nil {
+		if !found || value == "" || f.Changed || f.Name == "help" || err != nil {
 			return
 		}
 		if e := flags.Set(f.Name, value); e != nil {
