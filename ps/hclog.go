@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"slices"
 
 	"github.com/hashicorp/go-hclog"
 	"go.uber.org/zap"
@@ -36,13 +37,24 @@ func (l *hcLog) Log(level hclog.Level, msg string, args ...any) {
 }
 
 func (l *hcLog) Trace(string, ...any)          {}
-func (l *hcLog) Debug(msg string, args ...any) { l.zap.Debugw(msg, args...) }
+func (l *hcLog) Debug(msg string, args ...any) { l.zap.Debugw(msg, plain(args)...) }
 
 // Info of a library is detail to us: elections and roles are told by the jobs'
 // own logs.
-func (l *hcLog) Info(msg string, args ...any)  { l.zap.Debugw(msg, args...) }
-func (l *hcLog) Warn(msg string, args ...any)  { l.zap.Warnw(msg, args...) }
-func (l *hcLog) Error(msg string, args ...any) { l.zap.Errorw(msg, args...) }
+func (l *hcLog) Info(msg string, args ...any)  { l.zap.Debugw(msg, plain(args)...) }
+func (l *hcLog) Warn(msg string, args ...any)  { l.zap.Warnw(msg, plain(args)...) }
+func (l *hcLog) Error(msg string, args ...any) { l.zap.Errorw(msg, plain(args)...) }
+
+// plain writes out hclog's deferred formats.
+func plain(args []any) []any {
+	for i, a := range args {
+		if f, ok := a.(hclog.Format); ok && len(f) > 0 {
+			args = slices.Clone(args)
+			args[i] = fmt.Sprintf(fmt.Sprint(f[0]), f[1:]...)
+		}
+	}
+	return args
+}
 
 func (l *hcLog) IsTrace() bool { return false }
 func (l *hcLog) IsDebug() bool { return l.zap.Desugar().Core().Enabled(zapcore.DebugLevel) }

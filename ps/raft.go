@@ -10,6 +10,7 @@ import (
 
 	"github.com/hashicorp/raft"
 	raftwal "github.com/hashicorp/raft-wal"
+	"github.com/hashicorp/raft-wal/metadb"
 	"go.uber.org/zap"
 )
 
@@ -41,7 +42,7 @@ var ErrNotLeader = errors.New("this replica does not lead")
 // raftNode is the Raft node with what it stores.
 type raftNode struct {
 	*raft.Raft
-	store     *raftwal.WAL
+	store     *logStore
 	transport interface{ Close() error }
 }
 
@@ -53,7 +54,7 @@ func startRaft(dir, id string, cfg RaftConfig, fsm raft.FSM, log *zap.Logger) (*
 	if err := os.MkdirAll(wal, 0o755); err != nil {
 		return nil, fmt.Errorf("folder of the Raft log: %w", err)
 	}
-	store, err := raftwal.Open(wal, raftwal.WithSegmentSize(segmentBytes), raftwal.WithLogger(logger.Named("wal")))
+	store, err := openLog(wal, logger)
 	if err != nil {
 		return nil, fmt.Errorf("open the Raft log in %s: %w; if its disk is damaged, empty the folder and let the replica join anew", wal, err)
 	}
@@ -73,6 +74,24 @@ func startRaft(dir, id string, cfg RaftConfig, fsm raft.FSM, log *zap.Logger) (*
 	return n, nil
 }
 
+// logStore is raft-wal with its index, which the library's Close leaves open and
+// locked: the folder could not be opened again in this process.
+type logStore struct {
+	*raftwal.WAL
+	index *metadb.BoltMetaDB
+}
+
+func openLog(dir string, logger *hcLog) (*logStore, error) {
+	index := &metadb.BoltMetaDB{}
+	store, err := raftwal.Open(dir, raftwal.WithMetaStore(index), raftwal.WithSegmentSize(segmentBytes), raftwal.WithLogger(logger.Named("wal")))
+	if err != nil {
+		return nil, errors.Join(err, index.Close())
+	}
+	return &logStore{store, index}, nil
+}
+
+func (l *logStore) Close() error { return errors.Join(l.WAL.Close(), l.index.Close()) }
+
 func raftSettings(id string, cfg RaftConfig, logger *hcLog) *raft.Config {
 	election := cfg.Election
 	if election == 0 {
@@ -90,7 +109,7 @@ func raftSettings(id string, cfg RaftConfig, logger *hcLog) *raft.Config {
 	return c
 }
 
-func bootstrap(id string, cfg RaftConfig, store *raftwal.WAL, snapshots raft.SnapshotStore, transport raft.Transport) error {
+func bootstrap(id string, cfg RaftConfig, store *logStore, snapshots raft.SnapshotStore, transport raft.Transport) error {
 	has, err := raft.HasExistingState(store, store, snapshots)
 	if err != nil {
 		return fmt.Errorf("read the Raft log: %w", err)
@@ -134,7 +153,17 @@ func raftTransport(id string, cfg RaftConfig, logger *hcLog) (raft.Transport, in
 		Timeout:         2 * time.Second,
 		Logger:          logger,
 	})
-	return t, t
+	return t, tcpTransport{t}
+}
+
+// tcpTransport closes what Raft's transport leaves open: its connections to
+// others.
+type tcpTransport struct{ *raft.NetworkTransport }
+
+func (t tcpTransport) Close() error {
+	err := t.NetworkTransport.Close()
+	t.CloseStreams()
+	return err
 }
 
 // stream is Raft's view of TCP. The address that others know may be a name,

@@ -11,7 +11,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func job(epochs int, seed int) string {
-	return fmt.Sprintf("model: lenet-relu\ndata: {name: small, dir: .}\nepochs: %d\nbatch: 64\nseed: %d\noptimizer: {lr: 0.05, momentum: 0.5}\n", epochs, seed)
+	return fmt.Sprintf("model: lenet-relu\ndata: {name: small, dir: .}\nepochs: %d\nbatch: 32\nseed: %d\noptimizer: {lr: 0.05, momentum: 0.5}\n", epochs, seed)
 }
 
 // outcome is what must be the same wherever a job runs.

@@ -43,7 +43,7 @@ const clusterName = "test"
 
 // patience is how long anything may take before the test fails. It is far
 // beyond what a loaded machine needs.
-const patience = 2 * time.Minute
+const patience = time.Minute
 
 // Cluster is a running cluster.
 type Cluster struct {
