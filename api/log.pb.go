@@ -276,7 +276,7 @@ type JobSubmit struct {
 	Name            string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
 	Recipe          []byte                 `protobuf:"bytes,4,opt,name=recipe,proto3" json:"recipe,omitempty"`                                           // canonical JSON
 	JobFile         []byte                 `protobuf:"bytes,5,opt,name=job_file,json=jobFile,proto3" json:"job_file,omitempty"`                          // the resolved job file, YAML
-	CheckpointEvery uint64                 `protobuf:"varint,6,opt,name=checkpoint_every,json=checkpointEvery,proto3" json:"checkpoint_every,omitempty"` // steps of the sequence; 0 at epoch ends
+	CheckpointEvery uint64                 `protobuf:"varint,6,opt,name=checkpoint_every,json=checkpointEvery,proto3" json:"checkpoint_every,omitempty"` // training steps; 0 at epoch ends
 	CheckpointKeep  uint32                 `protobuf:"varint,7,opt,name=checkpoint_keep,json=checkpointKeep,proto3" json:"checkpoint_keep,omitempty"`
 	WorkersMin      uint32                 `protobuf:"varint,8,opt,name=workers_min,json=workersMin,proto3" json:"workers_min,omitempty"`
 	WorkersMax      uint32                 `protobuf:"varint,9,opt,name=workers_max,json=workersMax,proto3" json:"workers_max,omitempty"` // 0 any number

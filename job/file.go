@@ -232,11 +232,20 @@ func better(m, workers int) string {
 }
 
 // ID names the job that a request made: the name, a dash and 6 characters that
-// follow from the request, so that a retry means the same job.
+// follow from the request, so that a retry means the same job. It is one word of
+// letters, digits, dashes and underscores, of at most 64, since it becomes the
+// name of a folder and a word of the bus's subjects; other characters of the
+// name become dashes.
 func ID(name, requestID string) string {
 	const digits = "0123456789abcdefghjkmnpqrstvwxyz"
 	sum := sha256.Sum256([]byte(requestID))
-	id := []byte(name + "-")
+	word := strings.Map(func(r rune) rune {
+		if r == '_' || (r >= '0' && r <= '9') || (r >= 'a' && r <= 'z') {
+			return r
+		}
+		return '-'
+	}, name)
+	id := []byte(word[:min(len(word), 57)] + "-")
 	for _, b := range sum[:6] {
 		id = append(id, digits[b%32])
 	}

@@ -66,11 +66,11 @@ func nameOf(table []string, worker uint32) string {
 }
 
 // RecordChain is the head of the record chain after an entry: SHA-256 over the
-// head before it (nil before the first) and the entry's steps, sums, digests and
-// shares with the workers' names. The job's ID and the proposer's clock are not
-// in it: what it covers can be rebuilt from the rows.
-func RecordChain(prev []byte, entry *api.StepCommit) []byte {
-	r := newRecord(prev, entry.First, entry.ChainBefore)
+// head before it (nil before the first), the proposer's clock, and the entry's
+// steps, sums, digests and shares with the workers' names. The job's ID is not in
+// it: what it covers can be rebuilt from the rows.
+func RecordChain(prev []byte, entry *api.StepCommit, unixNanos int64) []byte {
+	r := newRecord(prev, entry.First, entry.ChainBefore, unixNanos)
 	var shares []*api.Share
 	for _, row := range entry.Rows {
 		if len(row.Shares) > 0 {
@@ -84,10 +84,11 @@ func RecordChain(prev []byte, entry *api.StepCommit) []byte {
 // record computes one entry's head of the record chain, row by row.
 type record struct{ h hash.Hash }
 
-func newRecord(prev []byte, first uint64, chainBefore []byte) *record {
+func newRecord(prev []byte, first uint64, chainBefore []byte, unixNanos int64) *record {
 	r := &record{sha256.New()}
 	r.bytes([]byte("convoy record 1"))
 	r.bytes(prev)
+	r.uint(uint64(unixNanos))
 	r.uint(first)
 	r.bytes(chainBefore)
 	return r
@@ -165,7 +166,7 @@ func (c *chains) next(r *api.LedgerRow) error {
 		return fmt.Errorf("step %d: the row says chain %x, its gradient gives %s: the row is of another run or was altered", r.Step, clip(r.Chain), after)
 	}
 	if c.entry == nil {
-		c.entry, c.first, c.name = newRecord(c.head, r.Step, c.result[:]), r.Step, r.RecordChain
+		c.entry, c.first, c.name = newRecord(c.head, r.Step, c.result[:], r.UnixNanos), r.Step, r.RecordChain
 	}
 	if !bytes.Equal(c.name, r.RecordChain) {
 		return fmt.Errorf("steps %d to %d: the rows do not give the record chain %x that they name: one of them was altered", c.first, r.Step-1, clip(c.name))

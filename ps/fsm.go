@@ -154,11 +154,11 @@ func (c *control) commit(s *api.StepCommit, now int64) change {
 		return change{}
 	}
 	recipe, err := job.ParseRecipe(r.Submit.Recipe)
-	if err != nil || int(s.First)+len(s.Rows) > recipe.Sequence().Len() {
+	if err != nil || int(s.First)+len(s.Rows) > recipe.Sequence().Len() || slices.ContainsFunc(s.Rows, malformed) {
 		return change{}
 	}
 	seq := recipe.Sequence()
-	r.RecordChain = ledger.RecordChain(r.RecordChain, s)
+	r.RecordChain = ledger.RecordChain(r.RecordChain, s, now)
 	rows := ledger.FromCommit(seq, s, now, r.RecordChain)
 	for _, row := range rows {
 		c.row(r, row)
@@ -166,6 +166,12 @@ func (c *control) commit(s *api.StepCommit, now int64) change {
 	r.Committed += uint64(len(rows))
 	r.Chain = rows[len(rows)-1].Chain
 	return change{job: r, rows: rows}
+}
+
+// malformed finds rows that the ledger would refuse.
+func malformed(r *api.CommittedRow) bool {
+	return len(r.GradientDigest) != len(digest.Gradient{}) || r.Examples == 0 ||
+		(len(r.StateDigest) != 0 && len(r.StateDigest) != len(digest.Sum{}))
 }
 
 // row takes the figures that the record keeps from one committed step.

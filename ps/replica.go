@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hashicorp/raft"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
@@ -319,6 +320,9 @@ func (r *Replica) Propose(ctx context.Context, e *api.Entry) error {
 	r.task(func(context.Context) { answered <- future.Error() })
 	select {
 	case err := <-answered:
+		if errors.Is(err, raft.ErrNotLeader) || errors.Is(err, raft.ErrLeadershipLost) || errors.Is(err, raft.ErrLeadershipTransferInProgress) {
+			return fmt.Errorf("%w: %w", ErrNotLeader, err) // it may have been appended all the same
+		}
 		if err != nil {
 			return fmt.Errorf("append to the Raft log: %w", err)
 		}
