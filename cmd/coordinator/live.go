@@ -19,12 +19,14 @@ import (
 // It reads no input and takes no signal, so the terminal keeps its settings and
 // an interrupt reaches the program as ever.
 type live struct {
-	program *tea.Program
-	ended   chan error
+	terminal *os.File
+	program  *tea.Program
+	ended    chan error
 }
 
 func newLive(terminal *os.File) *live {
 	l := &live{
+		terminal: terminal,
 		program: tea.NewProgram(newView(time.Now),
 			tea.WithOutput(terminal), tea.WithInput(nil), tea.WithoutSignalHandler()),
 		ended: make(chan error, 1),
@@ -46,7 +48,8 @@ func (l *live) close() error {
 	if err := <-l.ended; err != nil && !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("live view: %w: use --no-progress", err)
 	}
-	return nil
+	_, err := fmt.Fprintln(l.terminal) // what follows stands apart
+	return err
 }
 
 // view is the model of bubbletea's program.

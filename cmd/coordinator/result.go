@@ -85,13 +85,15 @@ func printResult(w io.Writer, r *trainRun, res result) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(w, `
-What next?
-  %[1]s train --job %[2]s --workers 2   # two workers, the same digest
-  %[1]s train --job %[2]s --seed 2      # another seed, another digest
-  %[1]s train --help                    # other models, your own data
-`, program(), filepath.Join(r.dir, jobFileName))
-	return err
+	if _, err := fmt.Fprintln(w, "\nWhat next?"); err != nil {
+		return err
+	}
+	job := "--job " + filepath.Join(r.dir, jobFileName)
+	return table(w, [][]string{
+		{"  " + program() + " train " + job + " --workers 2", "# two workers, the same digest"},
+		{"  " + program() + " train " + job + " --seed 2", "# another seed, another digest"},
+		{"  " + program() + " train --help", "# other models, your own data"},
+	})
 }
 
 // writeFile writes a small file whole or not at all.

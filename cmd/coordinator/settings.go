@@ -13,7 +13,6 @@ import (
 	"convoy/data"
 	"convoy/job"
 	"convoy/models"
-	"convoy/nn"
 )
 
 // setting is a flag that stands for a key of the job file. Its text is handed
@@ -88,7 +87,7 @@ type resolved struct {
 // resolve opens the data set and builds the network that f names, so that what
 // cannot be trained is refused before anything is written.
 func resolve(f job.File) (resolved, error) {
-	model, err := models.Lookup(f.Model)
+	_, err := models.Lookup(f.Model)
 	if err != nil {
 		return resolved{}, cli.Usage(f.Errorf("model", "%w", err))
 	}
@@ -105,13 +104,12 @@ func resolve(f job.File) (resolved, error) {
 		}
 		return resolved{}, cli.Usage(f.Errorf(key, "%w", err))
 	}
-	recipe := f.Recipe(dataOf(set.Manifest))
+	recipe := f.Recipe(set.Manifest.ForRecipe())
 	if err := recipe.Check(); err != nil {
 		return resolved{}, cli.Usage(err)
 	}
-	d := recipe.Data
-	if _, err := nn.Build(model.Layers(d.Classes), nn.Shape{C: d.Channels, H: d.Height, W: d.Width}); err != nil {
-		return resolved{}, cli.Usage(f.Errorf("model", "model %s on data set %s: %w", f.Model, f.Data.Name, err))
+	if _, err := models.ForRecipe(recipe); err != nil {
+		return resolved{}, cli.Usage(f.Errorf("model", "%w", err))
 	}
 	return resolved{f, set, recipe}, nil
 }
@@ -123,13 +121,6 @@ func (r resolved) upload() *data.Set {
 		return nil
 	}
 	return r.set
-}
-
-func dataOf(m data.Manifest) job.Data {
-	return job.Data{
-		Name: m.Name, Manifest: m.Digest().String(), Train: m.Train, Test: m.Test,
-		Classes: m.Classes, Channels: m.Channels, Height: m.Height, Width: m.Width,
-	}
 }
 
 // contradiction names the first override that would change f.
