@@ -3,6 +3,7 @@ package coordinator
 import (
 	"net"
 
+	"convoy/models"
 	"convoy/ps"
 )
 
@@ -26,7 +27,7 @@ func openReplica(cfg Config, raftListener net.Listener, p *peers) (replica, erro
 		ChunkFloats: cfg.ChunkFloats,
 		Raft:        ps.RaftConfig{Servers: append(servers, self), Listener: raftListener, Election: cfg.Election},
 		Dial:        p.conn,
-		Initial:     Initial,
+		Initial:     models.Initial,
 		Log:         cfg.Log,
 	})
 }

@@ -13,12 +13,10 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"convoy/api"
-	"convoy/bus"
 	"convoy/data"
 	"convoy/digest"
 	"convoy/job"
 	"convoy/models"
-	"convoy/nn"
 )
 
 var requestIDPattern = regexp.MustCompile(`^[0-9a-z-]{16,64}$`)
@@ -123,19 +121,15 @@ func manifestOf(file job.File, given []byte) (data.Manifest, error) {
 // submitEntry makes the log's entry of a job after building its network once,
 // so that what cannot be trained is refused here and not on a worker.
 func submitEntry(requestID string, file job.File, m data.Manifest) (*api.Entry, error) {
-	recipe := file.Recipe(dataOf(m))
+	recipe := file.Recipe(m.ForRecipe())
 	if err := recipe.Check(); err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
-	if _, err := build(recipe); err != nil {
+	if _, err := models.ForRecipe(recipe); err != nil {
 		return nil, status.Error(codes.InvalidArgument, file.Errorf("model", "%w", err).Error())
 	}
-	id := job.ID(file.Name, requestID)
-	if err := bus.CheckName(id); err != nil { // it becomes a word of the bus's subjects
-		return nil, status.Error(codes.InvalidArgument, file.Errorf("name", "the job's id %q, made of its name: %w", id, err).Error())
-	}
 	entry := &api.Entry{Body: &api.Entry_JobSubmit{JobSubmit: &api.JobSubmit{
-		RequestId: requestID, Job: id, Name: file.Name,
+		RequestId: requestID, Job: job.ID(file.Name, requestID), Name: file.Name,
 		Recipe: recipe.Canonical(), JobFile: file.YAML(),
 		CheckpointEvery: uint64(file.Checkpoint.Every), CheckpointKeep: uint32(file.Checkpoint.Keep),
 		WorkersMin: uint32(file.Workers.Min), WorkersMax: uint32(file.Workers.Max),
@@ -144,26 +138,6 @@ func submitEntry(requestID string, file job.File, m data.Manifest) (*api.Entry, 
 		return nil, status.Errorf(codes.InvalidArgument, "the job takes %d bytes of the log, at most %d: shorten data.dir", n, maxEntry)
 	}
 	return entry, nil
-}
-
-func dataOf(m data.Manifest) job.Data {
-	return job.Data{
-		Name: m.Name, Manifest: m.Digest().String(), Train: m.Train, Test: m.Test,
-		Classes: m.Classes, Channels: m.Channels, Height: m.Height, Width: m.Width,
-	}
-}
-
-// build looks the recipe's model up and builds it for the recipe's data.
-func build(r job.Recipe) (*nn.Net, error) {
-	model, err := models.Lookup(r.Model)
-	if err != nil {
-		return nil, err
-	}
-	net, err := nn.Build(model.Layers(r.Data.Classes), nn.Shape{C: r.Data.Channels, H: r.Data.Height, W: r.Data.Width})
-	if err != nil {
-		return nil, fmt.Errorf("model %s on data set %s: %w", r.Model, r.Data.Name, err)
-	}
-	return net, nil
 }
 
 // commitData records that a majority holds a data set, once it does.

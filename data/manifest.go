@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"convoy/digest"
+	"convoy/job"
 )
 
 // The two splits of a set.
@@ -200,4 +201,12 @@ func validName(name string) bool {
 		}
 	}
 	return name != "" && len(name) <= 64
+}
+
+// ForRecipe is what a recipe says of the set.
+func (m Manifest) ForRecipe() job.Data {
+	return job.Data{
+		Name: m.Name, Manifest: m.Digest().String(), Train: m.Train, Test: m.Test,
+		Classes: m.Classes, Channels: m.Channels, Height: m.Height, Width: m.Width,
+	}
 }

@@ -17,7 +17,6 @@ import (
 	"convoy/kernels"
 	"convoy/models"
 	"convoy/nn"
-	"convoy/optim"
 	"convoy/state"
 )
 
@@ -56,18 +55,13 @@ func (w *Worker) prepare(ctx context.Context, id string) (*assignment, error) {
 	if err != nil {
 		return nil, err
 	}
-	model, err := models.Lookup(recipe.Model)
-	if err != nil {
+	a := &assignment{job: state.NewJob(id, recipe), pool: w.pool}
+	if a.net, err = models.ForRecipe(recipe); err != nil {
 		return nil, err
 	}
-	a := &assignment{job: state.NewJob(id, recipe), pool: w.pool}
-	d := recipe.Data
-	if a.net, err = nn.Build(model.Layers(d.Classes), nn.Shape{C: d.Channels, H: d.Height, W: d.Width}); err != nil {
-		return nil, fmt.Errorf("model %s: %w", recipe.Model, err)
-	}
 	a.pass = a.net.NewPass(w.pool)
-	if a.set, err = w.openData(ctx, d); err != nil {
-		return nil, fmt.Errorf("data set %s: %w", d.Name, err)
+	if a.set, err = w.openData(ctx, recipe.Data); err != nil {
+		return nil, fmt.Errorf("data set %s: %w", recipe.Data.Name, err)
 	}
 	a.batch.order = newOrder(recipe)
 	if a.leave, err = w.cfg.Carrier.Subscribe(bus.Gradients(w.cfg.Cluster, id), w.receive); err != nil {
@@ -165,12 +159,7 @@ func (s *shardSource) shard(ctx context.Context, sha digest.Sum) ([]byte, error)
 
 // fetchState gets the job's state from one replica.
 func (a *assignment) fetchState(ctx context.Context, from api.ReplicasClient) (*state.Copy, error) {
-	return state.FetchState(ctx, from, a.job.ID, a.blank())
-}
-
-// blank is a state of the network's shape, to be filled.
-func (a *assignment) blank() *optim.State {
-	return optim.NewState(models.Layout(a.net), make([]float32, a.net.NumParams()), a.job.SGD)
+	return state.FetchState(ctx, from, a.job.ID, models.Blank(a.net, a.job.SGD))
 }
 
 func (w *Worker) fetchGradient(ctx context.Context, f FetchGradient) Event {

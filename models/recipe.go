@@ -1,0 +1,44 @@
+package models
+
+import (
+	"fmt"
+
+	"convoy/job"
+	"convoy/nn"
+	"convoy/optim"
+)
+
+// ForRecipe builds the network that a recipe names for the recipe's data.
+func ForRecipe(r job.Recipe) (*nn.Net, error) {
+	model, err := Lookup(r.Model)
+	if err != nil {
+		return nil, err
+	}
+	d := r.Data
+	net, err := nn.Build(model.Layers(d.Classes), nn.Shape{C: d.Channels, H: d.Height, W: d.Width})
+	if err != nil {
+		return nil, fmt.Errorf("model %s on data set %s: %w", r.Model, d.Name, err)
+	}
+	return net, nil
+}
+
+// Initial is state 0 of a recipe: the network's initial parameters and empty
+// optimizer slots, the same bits wherever it is computed.
+func Initial(r job.Recipe) (*optim.State, error) {
+	net, err := ForRecipe(r)
+	if err != nil {
+		return nil, err
+	}
+	s := Blank(net, optim.FromJob(r.Optimizer))
+	net.Init(r.Seed, s.Params)
+	return s, nil
+}
+
+// Blank is a state of a network's shape, all zeros.
+func Blank(net *nn.Net, o optim.SGD) *optim.State {
+	layout := make([]optim.Tensor, 0, len(net.Tensors()))
+	for _, t := range net.Tensors() {
+		layout = append(layout, optim.Tensor{Name: t.Name, Dims: t.Dims})
+	}
+	return optim.NewState(layout, make([]float32, net.NumParams()), o)
+}

@@ -1,0 +1,33 @@
+package models
+
+import (
+	"strings"
+	"testing"
+
+	"convoy/digest"
+	"convoy/job"
+)
+
+func TestInitial(t *testing.T) {
+	r := job.Recipe{Model: "lenet-relu", Data: job.Data{Name: "digits", Classes: 10, Channels: 1, Height: 28, Width: 28}, Seed: 1, Optimizer: job.Optimizer{LR: 0.1, Momentum: 0.9}}
+	sums := map[digest.Sum]bool{}
+	for _, seed := range []uint64{1, 1, 2} {
+		r.Seed = seed
+		s, err := Initial(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(s.Slots) != 1 || len(s.Slots[0]) != len(s.Params) || len(s.Layout) == 0 {
+			t.Errorf("%d slots beside %d parameters of %d tensors, want the velocity", len(s.Slots), len(s.Params), len(s.Layout))
+		}
+		sums[s.Digest()] = true
+	}
+	if len(sums) != 2 {
+		t.Errorf("%d states of two seeds, want 2", len(sums))
+	}
+	r.Model = "lenot"
+	_, err := Initial(r)
+	if err == nil || !strings.Contains(err.Error(), "lenot") {
+		t.Errorf("error %v, want one that names lenot", err)
+	}
+}
