@@ -290,6 +290,9 @@ func (r *Replica) applyRole() {
 	if r.runner == nil {
 		return
 	}
+	if r.role.leader != "" {
+		r.runner.begin()
+	}
 	if r.role.leading {
 		r.step(r.runner, Leading{Term: r.role.term})
 	} else {

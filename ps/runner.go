@@ -32,6 +32,7 @@ type runner struct {
 	stop    context.CancelFunc
 	ctx     context.Context
 	meter   meter
+	begun   bool // the first state is being prepared or is there
 }
 
 // savesWaiting is how many checkpoints may wait for a slow disk, each a copy of
@@ -64,7 +65,6 @@ func (r *Replica) newRunner(record *api.JobRecord) (*runner, error) {
 		return nil, fmt.Errorf("subscribe to the job's gradients: %w", err)
 	}
 	n.ctx, n.stop = context.WithCancel(r.ctx)
-	r.task(func(context.Context) { n.prepare(record) })
 	r.task(func(context.Context) { n.save() })
 	return n, nil
 }
@@ -184,10 +184,21 @@ func (n *runner) beside(id string, limit time.Duration, ask func(context.Context
 	})
 }
 
-// prepare finds the first state: the newest checkpoint that is whole, or the
-// initial state.
+// begin prepares the first state once it is known who leads: only then has a
+// leader applied the whole log, and knows what is committed.
+func (n *runner) begin() {
+	if !n.begun {
+		n.begun = true
+		record := n.record
+		n.r.task(func(context.Context) { n.prepare(record) })
+	}
+}
+
+// prepare finds the first state: the newest whole checkpoint of a committed
+// step, or the initial state. A later one would be a state whose rows are lost,
+// and which nobody could commit.
 func (n *runner) prepare(record *api.JobRecord) {
-	keeper, saved := n.fromCheckpoint()
+	keeper, saved := n.fromCheckpoint(int(record.Committed))
 	if keeper == nil {
 		s, err := n.r.cfg.Initial(n.job.Recipe)
 		if err != nil {
@@ -215,9 +226,12 @@ func (n *runner) prepare(record *api.JobRecord) {
 	})
 }
 
-func (n *runner) fromCheckpoint() (*state.Keeper, *CheckpointWritten) {
+func (n *runner) fromCheckpoint(committed int) (*state.Keeper, *CheckpointWritten) {
 	files := checkpointFiles(n.checkpoints())
 	for i := len(files) - 1; i >= 0; i-- {
+		if files[i].step > committed {
+			continue
+		}
 		s, meta, err := checkpoint.Read(files[i].path, n.job.SGD)
 		if err == nil && meta.Recipe.Hash() != n.job.Hash {
 			err = fmt.Errorf("%s is of another recipe", files[i].path)
