@@ -6,13 +6,13 @@ import (
 	"convoy/data"
 )
 
-// Small is a data set of a few hundred examples of the built-in digits, whose
-// sizes no batch and no number of micro-batches divides.
+// Small is a data set of a hundred examples of the built-in digits, in sizes that
+// no batch and no number of micro-batches divides.
 var Small = sync.OnceValue(func() *data.Set {
 	digits := data.Digits()
 	about := digits.Manifest
 	about.Name, about.Generator = "small", 0
-	set, err := data.Import(about, first{digits.Train, 331}, first{digits.Test, 101})
+	set, err := data.Import(about, first{digits.Train, 99}, first{digits.Test, 31})
 	if err != nil {
 		panic(err)
 	}
