@@ -10,6 +10,10 @@ QEMU ?= $(shell command -v qemu-aarch64-static || command -v qemu-aarch64)
 FUZZTIME ?= 10s
 RACETIME ?= 8m
 
+# Tests of pure functions that take minutes under the race detector or emulation
+# and that `make test` runs anyhow.
+SLOW := TestDigitsAreNoLinearTask
+
 # Packages whose bits have to be those of amd64 on arm64 too. Their tests pin
 # digests; under emulation -short leaves the slow rest out.
 ARM64 := ./fmath ./rng ./digest ./floats ./tree ./kernels ./nn ./models ./optim ./data
@@ -59,12 +63,12 @@ ifeq ($(QEMU),)
 	@echo "# LEFT OUT: the bits on arm64. Install qemu-user-static to test #"
 	@echo "################################################################"
 else
-	GOARCH=arm64 CGO_ENABLED=0 go test -short -timeout 8m -exec $(QEMU) $(ARM64)
+	GOARCH=arm64 CGO_ENABLED=0 go test -short -timeout 8m -skip '$(SLOW)' -exec $(QEMU) $(ARM64)
 endif
 
 .PHONY: race
 race: ## all tests under the race detector, the long ones shortened
-	go test -race -short -timeout $(RACETIME) ./...
+	go test -race -short -timeout $(RACETIME) -skip '$(SLOW)|TestDigitsManifest' ./...
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (10s)
