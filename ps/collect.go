@@ -45,18 +45,19 @@ func (c *collection) root() tree.Node { return tree.Node{Low: 0, High: c.seq.Mic
 func (c *collection) examples(n tree.Node) int { return state.Examples(c.seq, c.step, n.Low, n.High) }
 
 // add takes one chunk of a partial whose recipe, step and chain fit. It returns
-// how many chunks of that node are there; what is there already is dropped.
-func (c *collection) add(worker string, p *api.Partial, data []float32) (count int, err error) {
+// how many chunks of that node are there, and whether this one was new; what is
+// there already is dropped.
+func (c *collection) add(worker string, p *api.Partial, data []float32) (count int, fresh bool, err error) {
 	n := tree.Node{Low: int(p.Low), High: int(p.High)}
 	switch {
 	case !n.Valid(c.seq.MicroBatches):
-		return 0, fmt.Errorf("%v is no node of the tree over %d micro-batches", n, c.seq.MicroBatches)
+		return 0, false, fmt.Errorf("%v is no node of the tree over %d micro-batches", n, c.seq.MicroBatches)
 	case c.examples(n) == 0 || int(p.Examples) != c.examples(n) || p.Correct > p.Examples:
-		return 0, fmt.Errorf("node %v has %d examples, not %d with %d correct", n, c.examples(n), p.Examples, p.Correct)
+		return 0, false, fmt.Errorf("node %v has %d examples, not %d with %d correct", n, c.examples(n), p.Examples, p.Correct)
 	case p.Chunks < 1 || p.Chunks > state.MaxChunks:
-		return 0, fmt.Errorf("node %v comes in %d chunks", n, p.Chunks)
+		return 0, false, fmt.Errorf("node %v comes in %d chunks", n, p.Chunks)
 	case c.nodes[n] != nil:
-		return int(p.Chunks), nil
+		return int(p.Chunks), false, nil
 	}
 	key := part{worker, n}
 	a := c.parts[key]
@@ -64,8 +65,8 @@ func (c *collection) add(worker string, p *api.Partial, data []float32) (count i
 		a = state.NewAssembly(int(p.Chunks))
 		c.parts[key] = a
 	}
-	if _, err := a.Add(c.floats, int(p.Chunks), int(p.Chunk), data); err != nil {
-		return 0, fmt.Errorf("node %v: %w", n, err)
+	if fresh, err = a.Add(c.floats, int(p.Chunks), int(p.Chunk), data); err != nil {
+		return 0, false, fmt.Errorf("node %v: %w", n, err)
 	}
 	if a.Complete() {
 		delete(c.parts, key)
@@ -74,7 +75,7 @@ func (c *collection) add(worker string, p *api.Partial, data []float32) (count i
 			sums: state.Sums{Loss: p.LossSum, Correct: int(p.Correct), Examples: int(p.Examples)},
 		}
 	}
-	return a.Count(), nil
+	return a.Count(), fresh, nil
 }
 
 // complete reports whether everything below n is there; a node without examples

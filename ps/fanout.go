@@ -24,6 +24,7 @@ type fanout struct {
 	queue     []*state.Gradient // the first is on its way
 	next      int               // its next chunk
 	receivers map[string]int    // chunks acknowledged
+	left      map[string]bool   // those that stalled and have not been heard of since
 	movedAt   time.Duration     // when the slowest last made progress
 }
 
@@ -43,15 +44,24 @@ func (f *fanout) begin() {
 	if len(f.queue) == 0 || f.queue[0].Row.Chunks <= window {
 		return // fits into everybody's window: no need to count
 	}
+	step := f.queue[0].Row.Step
 	for _, id := range l.others() {
-		if l.acks[id] != nil {
-			f.receivers[id] = 0
+		if a := l.acks[id]; a != nil && l.m.now-l.ackedAt[id] <= stalledAfter {
+			f.await(id, step, a.Received)
 		}
 	}
 	for id, w := range l.m.workers {
 		if w.job == l.m.job.ID && w.hello.Ready && l.m.now-w.at <= l.m.cfg.Silence {
-			f.receivers[id] = 0
+			f.await(id, step, w.hello.Step)
 		}
+	}
+}
+
+// await waits for a receiver, unless it has the gradient already, is too far
+// behind to take it, or was left behind.
+func (f *fanout) await(id string, step, has uint64) {
+	if has <= step && step-has < state.MaxAhead && !f.left[id] {
+		f.receivers[id] = 0
 	}
 }
 
@@ -98,19 +108,25 @@ func (f *fanout) slowest() int {
 	return least
 }
 
-// drop leaves behind the receivers that stalled; they join again by themselves.
+// drop leaves behind the receivers that stalled. They join again by themselves,
+// and are waited for again once they say that they get chunks.
 func (f *fanout) drop() {
 	least := f.slowest()
 	for id := range sorted(f.receivers) {
 		if f.receivers[id] == least {
 			f.leader.m.note("%s takes no more of gradient %d and is left behind", id, f.queue[0].Step())
 			delete(f.receivers, id)
+			if f.left == nil {
+				f.left = map[string]bool{}
+			}
+			f.left[id] = true
 		}
 	}
 	f.movedAt = f.leader.m.now
 }
 
 func (f *fanout) credit(from string, c *api.Credit) {
+	delete(f.left, from)
 	if len(f.queue) == 0 || c.Step != f.queue[0].Row.Step || c.High != 0 {
 		return
 	}

@@ -27,6 +27,7 @@ type leader struct {
 	askedAt time.Duration
 	answers map[string]*api.HeldResponse
 	acks    map[string]*api.Ack
+	ackedAt map[string]time.Duration
 	plan    plan
 	collect *collection
 	ready   *state.Gradient // of the step being collected, waiting for its turn
@@ -40,7 +41,7 @@ type leader struct {
 }
 
 func newLeader(m *Machine) *leader {
-	l := &leader{m: m, answers: map[string]*api.HeldResponse{}, acks: map[string]*api.Ack{}, movedAt: m.now, askedAt: -retryAfter}
+	l := &leader{m: m, answers: map[string]*api.HeldResponse{}, acks: map[string]*api.Ack{}, ackedAt: map[string]time.Duration{}, movedAt: m.now, askedAt: -retryAfter}
 	l.fan.leader, l.log.leader = l, l
 	l.log.checkpoints = map[uint64]map[string]string{}
 	m.note("%s leads in term %d", m.cfg.Self, m.term)
@@ -216,13 +217,15 @@ func (l *leader) partial(worker string, p *api.Partial, data []float32) {
 		!bytes.Equal(p.RecipeHash, l.m.job.Hash[:]) || !bytes.Equal(p.Chain, chain[:]) {
 		return
 	}
-	count, err := l.collect.add(worker, p, data)
+	count, fresh, err := l.collect.add(worker, p, data)
 	if err != nil {
 		l.m.note("step %d: dropped a partial of %s: %v", k.Step(), worker, err)
 		return
 	}
-	l.movedAt = l.m.now
-	if count%creditEvery == 0 {
+	if fresh {
+		l.movedAt = l.m.now
+	}
+	if !fresh || count%creditEvery == 0 { // what comes again does so because a credit was lost
 		l.m.send(bus.WorkerIn(l.m.cfg.Cluster, worker), &api.Envelope{Body: &api.Envelope_Credit{
 			Credit: &api.Credit{Step: p.Step, Low: p.Low, High: p.High, Chunks: uint32(count)},
 		}}, nil)
@@ -233,8 +236,11 @@ func (l *leader) acknowledged(a *api.Ack) {
 	if a.Term > l.m.term {
 		return
 	}
-	l.acks[a.Replica] = a
+	l.acks[a.Replica], l.ackedAt[a.Replica] = a, l.m.now
 	l.log.noteCheckpoint(a)
+	if k := l.m.keeper; l.adopted && k != nil && l.pending == nil && int(a.Applied) > k.Step() {
+		l.adopted, l.answers = false, map[string]*api.HeldResponse{} // it had not answered: join from it
+	}
 }
 
 func (l *leader) recorded() { l.log.recorded() }

@@ -11,9 +11,9 @@ import (
 	"convoy/optim"
 )
 
-// maxAhead is how many gradients beyond the next one are buffered while a state
+// MaxAhead is how many gradients beyond the next one are buffered while a state
 // is being fetched or a chunk repaired. A process further behind fetches anew.
-const maxAhead = 8
+const MaxAhead = 8
 
 // ErrStateDiffers says that a row names another digest for the state than ours:
 // one of the two machines computes wrongly.
@@ -139,7 +139,7 @@ func (k *Keeper) AddGradient(g *Gradient) {
 }
 
 func (k *Keeper) wanted(t uint64) bool {
-	return t >= uint64(k.step) && t <= uint64(k.step+maxAhead) && t < uint64(k.job.Sequence.Len())
+	return t >= uint64(k.step) && t <= uint64(k.step+MaxAhead) && t < uint64(k.job.Sequence.Len())
 }
 
 func (k *Keeper) at(t int) *incoming {

@@ -66,14 +66,19 @@ func (r *results) due(seq job.Sequence, low, high int) []tree.Node {
 	return nodes
 }
 
-// again marks what overlaps [low, high) as not sent; what is missing of it will
-// be computed.
+// again marks what overlaps [low, high) as not sent, and puts it before what
+// waits for credits; what is missing of it will be computed.
 func (r *results) again(low, high int) {
+	var first, rest []*result
 	for _, d := range r.done {
 		if d.Node.Low < high && low < d.Node.High {
 			d.term = 0
+			first = append(first, d)
+		} else {
+			rest = append(rest, d)
 		}
 	}
+	r.done = append(first, rest...)
 	r.extra = append(r.extra, tree.Node{Low: low, High: high})
 }
 
