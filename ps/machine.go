@@ -146,6 +146,7 @@ type Machine struct {
 	headStep int           // the step it collects
 	askedAt  time.Duration
 	repair   repair
+	saves    saves
 	saved    api.Ack // newest checkpoint on disk, as acknowledged
 	workers  map[string]*workerSeen
 	figures  Figures
@@ -176,7 +177,8 @@ type repair struct {
 	inFlight bool
 	since    time.Duration // when it was first seen to be behind at step
 	step     int
-	whole    bool // the state is needed, not just a gradient
+	gone     bool // the gradient is no longer to be had, the state is needed
+	differs  bool // the state held is wrong: any fetched one replaces it
 }
 
 // NewMachine returns the machine of a job that the control FSM shows as record.
@@ -199,10 +201,12 @@ func (m *Machine) Step(now time.Duration, ev Event) []Action {
 		m.noteFigures(nil)
 		m.acknowledge()
 	case Leading:
+		m.repair = repair{differs: m.repair.differs} // nobody waits for what the former leader may never answer
 		m.term, m.leader = ev.Term, m.cfg.Self
 		m.lead = newLeader(m)
 	case Following:
 		if ev.Term != m.term || ev.Leader != m.leader {
+			m.repair = repair{differs: m.repair.differs}
 			m.term, m.leader, m.lead = ev.Term, ev.Leader, nil
 			m.headAt, m.headStep = m.now, 0
 		}
@@ -222,6 +226,7 @@ func (m *Machine) Step(now time.Duration, ev Event) []Action {
 		panic(fmt.Sprintf("ps: unknown event %T", ev))
 	}
 	m.advance()
+	m.save()
 	return m.out
 }
 
@@ -346,7 +351,8 @@ func (m *Machine) follow() {
 		g, err := m.keeper.Next()
 		if err != nil {
 			m.note("step %d: %v; fetching it again", m.keeper.Step(), err)
-			m.repair = repair{inFlight: m.repair.inFlight, whole: errors.Is(err, state.ErrStateDiffers)}
+			m.repair.since = 0
+			m.repair.differs = m.repair.differs || errors.Is(err, state.ErrStateDiffers)
 			return
 		}
 		if g == nil {
@@ -357,15 +363,12 @@ func (m *Machine) follow() {
 	}
 }
 
-// apply moves to the next state and starts the checkpoint that may be due.
+// apply moves to the next state and takes the checkpoint that may be due.
 func (m *Machine) apply(g *state.Gradient) {
 	m.keeper.Apply(g)
 	m.keeper.Committed(int(m.record.Committed))
 	m.noteFigures(g.Row)
-	every := int(m.record.Submit.CheckpointEvery)
-	if t := m.keeper.Step(); m.job.Sequence.CheckpointDue(every, t) && uint64(t) > m.saved.CheckpointStep {
-		m.do(WriteCheckpoint{State: m.keeper.State().Clone(), Step: t, Chain: m.keeper.Chain()})
-	}
+	m.checkpoint()
 }
 
 func (m *Machine) noteFigures(r *api.StepRow) {
@@ -384,17 +387,6 @@ func (m *Machine) noteFigures(r *api.StepRow) {
 	} else {
 		f.HasTrain, f.TrainLoss = true, mean
 	}
-}
-
-func (m *Machine) checkpointWritten(c CheckpointWritten) {
-	if c.Err != nil {
-		m.note("checkpoint at step %d: %v", c.Step, c.Err)
-		return
-	}
-	if uint64(c.Step) > m.saved.CheckpointStep || len(m.saved.CheckpointSha256) == 0 {
-		m.saved.CheckpointStep, m.saved.CheckpointSha256 = uint64(c.Step), c.SHA256[:]
-	}
-	m.acknowledge()
 }
 
 func (m *Machine) acknowledge() {

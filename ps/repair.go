@@ -30,7 +30,7 @@ func (m *Machine) held(r *api.HeldResponse) {
 func (m *Machine) repairIfBehind() {
 	r, t := &m.repair, m.keeper.Step()
 	switch {
-	case r.inFlight || !m.running() || (m.headStep <= t && !r.whole):
+	case r.inFlight || !m.running() || (m.headStep <= t && !r.differs):
 		r.since = 0
 	case r.since == 0 || r.step != t:
 		r.since, r.step = m.now, t
@@ -43,7 +43,7 @@ func (m *Machine) repairIfBehind() {
 func (m *Machine) fetch(from string, target int) {
 	r := &m.repair
 	r.inFlight, r.since = true, 0
-	if r.whole || target != m.keeper.Step()+1 {
+	if r.gone || r.differs || target != m.keeper.Step()+1 {
 		m.do(FetchState{From: from})
 	} else {
 		m.do(FetchGradient{From: from, Step: m.keeper.Step()})
@@ -54,7 +54,7 @@ func (m *Machine) fetched(ev Event) {
 	m.repair.inFlight = false
 	switch ev := ev.(type) {
 	case FetchedGradient:
-		m.repair.whole = ev.Err != nil // it may be gone: the state will do
+		m.repair.gone = ev.Err != nil
 		if ev.Err == nil {
 			m.keeper.AddGradient(ev.Gradient)
 		}
@@ -63,7 +63,8 @@ func (m *Machine) fetched(ev Event) {
 			m.note("state not fetched, trying again: %v", ev.Err)
 			return
 		}
-		if ev.Step > m.keeper.Step() || m.repair.whole {
+		m.repair.gone = false
+		if ev.Step > m.keeper.Step() || m.repair.differs {
 			m.adopt(ev)
 		}
 	}
@@ -73,7 +74,8 @@ func (m *Machine) adopt(ev FetchedState) {
 	m.note("joined at step %d with a fetched state", ev.Step)
 	m.keeper.Adopt(ev.State, ev.Step, ev.Chain, ev.Rows)
 	m.keeper.Committed(int(m.record.Committed))
-	m.repair.whole = false
+	m.repair.differs = false
+	m.checkpoint()
 	m.noteFigures(lastRow(ev.Rows))
 	m.acknowledge()
 }

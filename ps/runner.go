@@ -35,10 +35,6 @@ type runner struct {
 	begun   bool // the first state is being prepared or is there
 }
 
-// savesWaiting is how many checkpoints may wait for a slow disk, each a copy of
-// the state in memory.
-const savesWaiting = 2
-
 func (r *Replica) newRunner(record *api.JobRecord) (*runner, error) {
 	recipe, err := job.ParseRecipe(record.Submit.Recipe)
 	if err != nil {
@@ -46,7 +42,7 @@ func (r *Replica) newRunner(record *api.JobRecord) (*runner, error) {
 	}
 	n := &runner{
 		r: r, job: state.NewJob(record.Submit.Job, recipe), record: record,
-		dir: r.jobDir(record.Submit.Job), saves: make(chan WriteCheckpoint, savesWaiting),
+		dir: r.jobDir(record.Submit.Job), saves: make(chan WriteCheckpoint, 1),
 	}
 	if err := os.MkdirAll(n.checkpoints(), 0o755); err != nil {
 		return nil, fmt.Errorf("folder of the job: %w; give a data folder that this user may write", err)
@@ -75,10 +71,11 @@ func (n *runner) id() string { return n.job.ID }
 
 func (n *runner) checkpoints() string { return filepath.Join(n.dir, "checkpoints") }
 
-// close leaves the job; what is under way ends by itself.
+// close leaves the job; what is under way ends by itself. Unsubscribing waits for
+// a delivery, which may wait for the loop, and so happens beside it.
 func (n *runner) close() {
 	n.stop()
-	n.leave()
+	n.r.task(func(context.Context) { n.leave() })
 }
 
 // post brings an event from a task back into the loop, unless the runner has
@@ -161,11 +158,7 @@ func (n *runner) carryOut(a Action) {
 			return FetchedState{got, err}
 		})
 	case WriteCheckpoint:
-		select {
-		case n.saves <- a:
-		default:
-			n.post(CheckpointWritten{Step: a.Step, Err: fmt.Errorf("the disk under %s is too slow for checkpoints this often: set checkpoint.every higher", n.dir)})
-		}
+		n.saves <- a // never waits: the machine asks for one at a time
 	default:
 		panic(fmt.Sprintf("ps: unknown action %T", a))
 	}
