@@ -39,9 +39,9 @@ func (a *assignment) close() { a.leave() }
 func (w *Worker) join(ctx context.Context, id string) Event {
 	a, err := w.prepare(ctx, id)
 	if err != nil {
-		return Joined{Err: err}
+		return Joined{ID: id, Err: err}
 	}
-	return joinedJob{Joined{Job: a.job}, a}
+	return joinedJob{Joined{ID: id, Job: a.job}, a}
 }
 
 func (w *Worker) prepare(ctx context.Context, id string) (*assignment, error) {
@@ -166,5 +166,5 @@ func (w *Worker) fetchGradient(ctx context.Context, f FetchGradient) Event {
 	g, err := ask(ctx, w, 10*time.Second, func(ctx context.Context, conn grpc.ClientConnInterface) (*state.Gradient, error) {
 		return state.FetchGradient(ctx, api.NewReplicasClient(conn), f.Job, f.Step)
 	})
-	return FetchedGradient{Gradient: g, Err: err}
+	return FetchedGradient{Job: f.Job, Gradient: g, Err: err}
 }

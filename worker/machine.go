@@ -48,16 +48,19 @@ type (
 	// Joined answers Join: the job's data and network are here and its gradients
 	// are listened to.
 	Joined struct {
+		ID  string // of the job
 		Job *state.Job
 		Err error
 	}
 	// FetchedState answers FetchState.
 	FetchedState struct {
+		Job string
 		*state.Copy
 		Err error
 	}
 	// FetchedGradient answers FetchGradient.
 	FetchedGradient struct {
+		Job      string
 		Gradient *state.Gradient
 		Err      error
 	}
@@ -161,12 +164,7 @@ func (m *Machine) Step(now time.Duration, ev Event) []Action {
 	case FetchedState:
 		m.fetchedState(ev)
 	case FetchedGradient:
-		m.fetching = false
-		if ev.Err != nil {
-			m.fetchState() // the replicas no longer have it
-		} else if m.keeper != nil {
-			m.keeper.AddGradient(ev.Gradient)
-		}
+		m.fetchedGradient(ev)
 	case Computed:
 		m.computed(ev)
 	case Idle:
@@ -273,9 +271,9 @@ func (m *Machine) drop() {
 
 func (m *Machine) joined(ev Joined) {
 	switch {
+	case ev.ID != m.jobID: // another plan has come meanwhile
 	case ev.Err != nil:
 		m.failed(ev.Err)
-	case ev.Job.ID != m.jobID:
 	default:
 		m.job, m.problem = ev.Job, ""
 		m.do(FetchState{m.jobID})
@@ -291,7 +289,22 @@ func (m *Machine) failed(err error) {
 	}
 }
 
+func (m *Machine) fetchedGradient(ev FetchedGradient) {
+	if ev.Job != m.jobID {
+		return
+	}
+	m.fetching = false
+	if ev.Err != nil {
+		m.fetchState() // the replicas no longer have it
+	} else if m.keeper != nil {
+		m.keeper.AddGradient(ev.Gradient)
+	}
+}
+
 func (m *Machine) fetchedState(ev FetchedState) {
+	if ev.Job != m.jobID {
+		return
+	}
 	m.fetching = false
 	switch {
 	case m.job == nil:
@@ -334,6 +347,7 @@ func (m *Machine) adoptState() {
 	m.adopt, m.joining = nil, false
 	if m.keeper == nil {
 		m.keeper = state.NewKeeper(m.job, c.State, c.Step, c.Chain)
+		m.problem = "" // a fetch that failed before
 		m.note("job %s: joined at step %d", m.jobID, c.Step)
 		early := m.early
 		m.early = nil

@@ -157,13 +157,14 @@ func (w *Worker) carryOut(a Action) {
 	case Join:
 		w.task(func(ctx context.Context) { w.post(w.join(ctx, a.Job)) })
 	case Drop:
-		if w.current != nil {
-			w.current.close()
+		if current := w.current; current != nil {
+			// Beside the loop: it waits for a delivery, which may wait for the loop.
+			w.task(func(context.Context) { current.close() })
 			w.current = nil
 		}
 	case FetchState:
 		current := w.current
-		w.task(func(ctx context.Context) { w.post(w.fetchState(ctx, current)) })
+		w.task(func(ctx context.Context) { w.post(w.fetchState(ctx, a.Job, current)) })
 	case FetchGradient:
 		w.task(func(ctx context.Context) { w.post(w.fetchGradient(ctx, a)) })
 	case Compute:
@@ -192,7 +193,7 @@ func (w *Worker) settle(j joinedJob) {
 		return
 	}
 	if j.Job.ID != w.machine.jobID || w.current != nil {
-		j.assignment.close()
+		w.task(func(context.Context) { j.assignment.close() })
 		return
 	}
 	w.current = j.assignment
@@ -218,16 +219,16 @@ func ask[T any](ctx context.Context, w *Worker, limit time.Duration, call func(c
 	return none, errors.Join(errs...)
 }
 
-func (w *Worker) fetchState(ctx context.Context, a *assignment) Event {
+func (w *Worker) fetchState(ctx context.Context, id string, a *assignment) Event {
 	if a == nil {
-		return FetchedState{Err: errors.New("the job is not joined")}
+		return FetchedState{Job: id, Err: errors.New("the job is not joined")}
 	}
 	got, err := ask(ctx, w, time.Minute, func(ctx context.Context, conn grpc.ClientConnInterface) (FetchedState, error) {
 		c, err := a.fetchState(ctx, api.NewReplicasClient(conn))
-		return FetchedState{Copy: c}, err
+		return FetchedState{Job: id, Copy: c}, err
 	})
 	if err != nil {
-		return FetchedState{Err: err}
+		return FetchedState{Job: id, Err: err}
 	}
 	return got
 }
