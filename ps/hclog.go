@@ -91,6 +91,6 @@ func (l *hcLog) StandardWriter(*hclog.StandardLoggerOptions) io.Writer { return 
 type zapWriter struct{ zap *zap.SugaredLogger }
 
 func (w zapWriter) Write(b []byte) (int, error) {
-	w.zap.Debug(fmt.Sprintf("%s", b))
+	w.zap.Debug(string(b))
 	return len(b), nil
 }

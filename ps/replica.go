@@ -71,6 +71,9 @@ type Replica struct {
 	leading atomic.Pointer[role]
 	mu      sync.Mutex
 	changed chan struct{}
+	closing bool // no more entries are proposed
+
+	proposals sync.WaitGroup // entries that Raft has not answered
 }
 
 // role is what this replica knows of the leadership.
@@ -127,6 +130,7 @@ func (r *Replica) Run(ctx context.Context) error {
 	}
 	unsubscribe()
 	r.stop(context.Cause(ctx))
+	r.endProposals()
 	err = errors.Join(err, r.raft.close())
 	r.tasks.Wait()
 	err = errors.Join(err, r.ledgers.close())
@@ -318,9 +322,10 @@ func (r *Replica) Propose(ctx context.Context, e *api.Entry) error {
 	if len(b) > maxEntryBytes {
 		return fmt.Errorf("an entry of %d bytes is too long, the limit is %d: shorten the job file", len(b), maxEntryBytes)
 	}
-	future := r.raft.Apply(b, wait)
-	answered := make(chan error, 1)
-	r.task(func(context.Context) { answered <- future.Error() })
+	future, answered, err := r.apply(b, wait)
+	if err != nil {
+		return err
+	}
 	select {
 	case err := <-answered:
 		if errors.Is(err, raft.ErrNotLeader) || errors.Is(err, raft.ErrLeadershipLost) || errors.Is(err, raft.ErrLeadershipTransferInProgress) {
@@ -338,6 +343,36 @@ func (r *Replica) Propose(ctx context.Context, e *api.Entry) error {
 	case <-time.After(wait + time.Second): // hashicorp/raft #498: a future may never answer
 		return errors.New("append to the Raft log: no answer in time; it may have been appended")
 	}
+}
+
+// apply appends to the log, and watches for the answer beside the caller. Raft
+// answers as long as it runs; of entries that are under way when it shuts down it
+// may forget some, and so Run waits for the answers before that and takes no more.
+func (r *Replica) apply(entry []byte, wait time.Duration) (raft.ApplyFuture, <-chan error, error) {
+	r.mu.Lock()
+	closing := r.closing
+	if !closing {
+		r.proposals.Add(1)
+	}
+	r.mu.Unlock()
+	if closing {
+		return nil, nil, ErrNotLeader
+	}
+	answered := make(chan error, 1)
+	future := r.raft.Apply(entry, wait)
+	go func() {
+		defer r.proposals.Done()
+		answered <- future.Error()
+	}()
+	return future, answered, nil
+}
+
+// endProposals waits until Raft has answered all entries under way.
+func (r *Replica) endProposals() {
+	r.mu.Lock()
+	r.closing = true
+	r.mu.Unlock()
+	r.proposals.Wait()
 }
 
 // maxEntryBytes bounds an entry; a job file is the longest thing in one.
