@@ -35,8 +35,9 @@ type control struct {
 
 // change is what one applied entry did.
 type change struct {
-	job  *api.JobRecord // nil where no job changed
-	rows []*api.LedgerRow
+	job      *api.JobRecord // nil where no job changed
+	rows     []*api.LedgerRow
+	restored bool // the whole state came from a snapshot
 }
 
 func newControl(watch func(change), settle func() error) *control {
@@ -94,6 +95,29 @@ func (c *control) apply(e *api.Entry) change {
 		return change{job: c.end(b.JobFailed.Job, api.Phase_PHASE_FAILED, b.JobFailed.Reason, e.UnixNanos)}
 	}
 	return change{}
+}
+
+// record returns a copy of a job's record, nil if there is no such job.
+func (c *control) record(id string) *api.JobRecord {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r := c.find(id); r != nil {
+		return proto.CloneOf(r)
+	}
+	return nil
+}
+
+// active returns a copy of the record of the job that the cluster works on: the
+// first that has not ended; nil without one.
+func (c *control) active() *api.JobRecord {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range c.state.Jobs {
+		if !ended(r.Phase) {
+			return proto.CloneOf(r)
+		}
+	}
+	return nil
 }
 
 func (c *control) find(id string) *api.JobRecord {
@@ -195,16 +219,6 @@ func (c *control) row(r *api.JobRecord, row *api.LedgerRow) {
 	}
 }
 
-// active is the job that the cluster works on: the first that has not ended.
-func active(c *api.Control) *api.JobRecord {
-	for _, r := range c.Jobs {
-		if !ended(r.Phase) {
-			return r
-		}
-	}
-	return nil
-}
-
 // Snapshot copies the state, so that Raft can write it while entries go on.
 func (c *control) Snapshot() (raft.FSMSnapshot, error) {
 	return &snapshot{c.snapshot(), c.settle}, nil
@@ -223,14 +237,8 @@ func (c *control) Restore(from io.ReadCloser) error {
 	}
 	c.mu.Lock()
 	c.state = restored
-	jobs := slices.Clone(restored.Jobs)
-	for i := range jobs {
-		jobs[i] = proto.CloneOf(jobs[i])
-	}
 	c.mu.Unlock()
-	for _, j := range jobs {
-		c.watch(change{job: j})
-	}
+	c.watch(change{restored: true})
 	return nil
 }
 

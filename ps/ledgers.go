@@ -164,10 +164,8 @@ func (l *ledgers) close() error {
 
 // Rows returns the ledger's rows of a job from a step on.
 func (r *Replica) Rows(id string, from uint64) iter.Seq2[*api.LedgerRow, error] {
-	for _, record := range r.control.snapshot().Jobs {
-		if record.Submit.Job == id {
-			return r.ledgers.rows(record, from)
-		}
+	if record := r.control.record(id); record != nil {
+		return r.ledgers.rows(record, from)
 	}
 	return func(func(*api.LedgerRow, error) bool) {}
 }
@@ -175,14 +173,13 @@ func (r *Replica) Rows(id string, from uint64) iter.Seq2[*api.LedgerRow, error] 
 // Checkpoint returns the newest recorded checkpoint of a job where it lies on
 // this replica's disk.
 func (r *Replica) Checkpoint(id string) (path string, record *api.CheckpointRecord, ok bool) {
-	for _, j := range r.control.snapshot().Jobs {
-		if j.Submit.Job == id && j.Checkpoint != nil {
-			path = checkpointPath(filepath.Join(r.jobDir(id), "checkpoints"), int(j.Checkpoint.Step))
-			_, err := os.Stat(path)
-			return path, j.Checkpoint, err == nil
-		}
+	j := r.control.record(id)
+	if j.GetCheckpoint() == nil {
+		return "", nil, false
 	}
-	return "", nil, false
+	path = checkpointPath(filepath.Join(r.jobDir(id), "checkpoints"), int(j.Checkpoint.Step))
+	_, err := os.Stat(path)
+	return path, j.Checkpoint, err == nil
 }
 
 // fetchRows gets rows [from, to) from another replica.

@@ -56,7 +56,7 @@ func startRaft(dir, id string, cfg RaftConfig, fsm raft.FSM, log *zap.Logger) (*
 	}
 	store, err := openLog(wal, logger)
 	if err != nil {
-		return nil, fmt.Errorf("open the Raft log in %s: %w; if its disk is damaged, empty the folder and let the replica join anew", wal, err)
+		return nil, fmt.Errorf("open the Raft log in %s: %w; if another process has it, stop that one; if the disk is damaged, restore the whole data folder from a copy, for an emptied one would let this replica vote as if it had never voted", wal, err)
 	}
 	snapshots, err := raft.NewFileSnapshotStoreWithLogger(dir, 2, logger.Named("snapshot"))
 	if err != nil {

@@ -260,7 +260,7 @@ func (r *Replica) watch(c change) {
 // refresh follows the control FSM: it starts the active job's runner, tells it
 // the job's record, or ends it.
 func (r *Replica) refresh() {
-	record := active(r.control.snapshot())
+	record := r.control.active()
 	if record == nil || (r.runner != nil && r.runner.id() != record.Submit.Job) {
 		r.setRunner(nil)
 	}

@@ -95,10 +95,8 @@ func (r *Replica) Jobs() []*api.JobStatus {
 
 // Job returns one job.
 func (r *Replica) Job(id string) (*api.JobStatus, bool) {
-	for _, record := range r.control.snapshot().Jobs {
-		if record.Submit.Job == id {
-			return r.jobStatus(record), true
-		}
+	if record := r.control.record(id); record != nil {
+		return r.jobStatus(record), true
 	}
 	return nil, false
 }

@@ -15,8 +15,8 @@ import (
 // is being fetched or a chunk repaired. A process further behind fetches anew.
 const MaxAhead = 8
 
-// ErrStateDiffers says that a row names another digest for the state than ours:
-// one of the two machines computes wrongly.
+// ErrStateDiffers says that a row goes on from another state than ours: one of
+// the two machines computes wrongly, or holds the state of another run.
 var ErrStateDiffers = errors.New("the state differs from the leader's")
 
 // Gradient is the gradient of one step with the row that closes it. Neither is
@@ -129,7 +129,7 @@ func (k *Keeper) AddRow(r *api.StepRow) {
 // AddGradient takes a whole gradient that was fetched.
 func (k *Keeper) AddGradient(g *Gradient) {
 	k.AddRow(g.Row)
-	if !k.wanted(g.Row.Step) || len(g.Data) != k.GradientLen(g.Step()) {
+	if !bytes.Equal(g.Row.RecipeHash, k.job.Hash[:]) || !k.wanted(g.Row.Step) || len(g.Data) != k.GradientLen(g.Step()) {
 		return
 	}
 	whole := NewAssembly(1)
@@ -179,13 +179,34 @@ func (k *Keeper) check(g *Gradient) error {
 	next := digest.Next(k.chain, sum)
 	switch {
 	case !bytes.Equal(r.Chain, k.chain[:]):
-		return fmt.Errorf("its chain %.8x is not ours, %.8x", r.Chain, k.chain[:])
+		return fmt.Errorf("%w: its chain is %.8x, ours %.8x", ErrStateDiffers, r.Chain, k.chain[:])
 	case !bytes.Equal(r.GradientDigest, sum[:]):
 		return fmt.Errorf("its digest is %x, its row says %x", sum, r.GradientDigest)
 	case !bytes.Equal(r.ChainNext, next[:]):
 		return fmt.Errorf("its row's next chain %.8x should be %.8x", r.ChainNext, next[:])
 	case len(r.StateDigest) > 0 && !k.digest.IsZero() && !bytes.Equal(r.StateDigest, k.digest[:]):
 		return fmt.Errorf("%w: ours is %s, the leader's %x", ErrStateDiffers, k.digest, r.StateDigest)
+	}
+	return k.checkRow(r, len(g.Data))
+}
+
+// checkRow compares what no digest covers with the recipe: it comes from
+// outside, and is used as it is.
+func (k *Keeper) checkRow(r *api.StepRow, floats int) error {
+	m := uint32(k.job.Recipe.MicroBatches)
+	examples := k.job.Sequence.At(k.step).Examples
+	switch {
+	case r.LearningRate != k.job.Recipe.Optimizer.LR || r.ClipFactor != 1:
+		return fmt.Errorf("its row has learning rate %g and clip factor %g, the recipe %g and 1", r.LearningRate, r.ClipFactor, k.job.Recipe.Optimizer.LR)
+	case int(r.Examples) != examples || r.Correct > r.Examples:
+		return fmt.Errorf("its row has %d of %d examples correct, the step has %d", r.Correct, r.Examples, examples)
+	case int64(r.Chunks) > int64(floats) || (r.Chunks == 0) != (floats == 0):
+		return fmt.Errorf("its row has %d chunks for %d floats", r.Chunks, floats)
+	}
+	for _, s := range r.Shares {
+		if int64(s.Worker) >= int64(len(r.Workers)) || s.Low >= s.High || s.High > m {
+			return fmt.Errorf("its row gives micro-batches [%d,%d) to worker %d of %d", s.Low, s.High, s.Worker, len(r.Workers))
+		}
 	}
 	return nil
 }

@@ -98,6 +98,9 @@ func FetchState(ctx context.Context, from api.ReplicasClient, job string, into *
 	if sum := c.State.Digest(); !ok || string(sum[:]) != string(head.Digest) {
 		return nil, fmt.Errorf("fetch the state of step %d: it arrived with digest %s, its sender says %x", head.Step, sum, head.Digest)
 	}
+	if head.Step > maxSteps {
+		return nil, fmt.Errorf("fetch the state: it is of step %d, no job has so many", head.Step)
+	}
 	c.Step, c.Chain, c.Rows = int(head.Step), chain, head.Rows
 	return c, nil
 }
@@ -127,6 +130,9 @@ func (g *Gradient) Send(send func(*api.GradientPiece) error) error {
 	}
 	return nil
 }
+
+// maxSteps is more than a recipe may have.
+const maxSteps = 1 << 41
 
 // maxFloats bounds what a transfer may claim: the largest of our networks has
 // 144 million parameters.
