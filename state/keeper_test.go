@@ -64,8 +64,8 @@ func TestNextRefuses(t *testing.T) {
 		change func(g *Gradient)
 		want   string
 	}{
-		"another chain":        {func(g *Gradient) { g.Row.Chain[0]++ }, "is not ours"},
-		"no chain":             {func(g *Gradient) { g.Row.Chain = nil }, "is not ours"},
+		"another chain":        {func(g *Gradient) { g.Row.Chain[0]++ }, "its chain is"},
+		"no chain":             {func(g *Gradient) { g.Row.Chain = nil }, "its chain is"},
 		"a flipped bit":        {func(g *Gradient) { g.Data[3] = math.Float32frombits(math.Float32bits(g.Data[3]) ^ 1) }, "its digest"},
 		"another loss":         {func(g *Gradient) { g.Row.LossSum++ }, "its digest"},
 		"another digest":       {func(g *Gradient) { g.Row.GradientDigest[0]++ }, "its digest"},
