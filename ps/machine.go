@@ -22,7 +22,8 @@ const (
 	quietAfter   = 500 * time.Millisecond // without a head, a follower asks over gRPC
 	repairAfter  = 150 * time.Millisecond // what has not arrived by then is fetched
 	retryAfter   = 200 * time.Millisecond
-	stalledAfter = time.Second // a receiver without progress leaves the fan-out
+	stalledAfter = time.Second     // a receiver without progress leaves the fan-out
+	behindAfter  = 2 * time.Second // a worker that does not catch up is given no blocks
 )
 
 // MachineConfig is what a Machine is told once.
@@ -170,6 +171,7 @@ type workerSeen struct {
 	term  uint64
 	job   string
 	at    time.Duration
+	level time.Duration // when it last was at the leader's step
 }
 
 // repair is what a replica fetches because the bus did not bring it.
@@ -299,7 +301,11 @@ func (m *Machine) helloed(msg bus.Message, h *api.Hello) {
 	if h.Leaving {
 		delete(m.workers, msg.From)
 	} else {
-		m.workers[msg.From] = &workerSeen{hello: h, term: msg.Term, job: msg.Job, at: m.now}
+		w := &workerSeen{hello: h, term: msg.Term, job: msg.Job, at: m.now, level: m.now}
+		if before := m.workers[msg.From]; before != nil && m.keeper != nil && h.Step < uint64(m.keeper.Step()) {
+			w.level = before.level
+		}
+		m.workers[msg.From] = w
 	}
 	if m.lead != nil {
 		m.lead.helloed(msg.From)

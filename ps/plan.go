@@ -39,7 +39,7 @@ func assign(workers []string, m int) []assignment {
 func (l *leader) eligible() []string {
 	var ids []string
 	for id, w := range l.m.workers {
-		if l.m.now-w.at <= l.m.cfg.Silence && w.job == l.m.job.ID && w.hello.Ready && w.hello.Problem == "" &&
+		if l.m.now-w.at <= l.m.cfg.Silence && l.m.now-w.level <= max(behindAfter, 4*l.pace) && w.job == l.m.job.ID && w.hello.Ready && w.hello.Problem == "" &&
 			w.hello.ArithmeticVersion == job.ArithmeticVersion {
 			ids = append(ids, id)
 		}
