@@ -54,7 +54,7 @@ func (c *collection) add(worker string, p *api.Partial, data []float32) (count i
 		return 0, false, fmt.Errorf("%v is no node of the tree over %d micro-batches", n, c.seq.MicroBatches)
 	case c.examples(n) == 0 || int(p.Examples) != c.examples(n) || p.Correct > p.Examples:
 		return 0, false, fmt.Errorf("node %v has %d examples, not %d with %d correct", n, c.examples(n), p.Examples, p.Correct)
-	case p.Chunks < 1 || p.Chunks > state.MaxChunks:
+	case p.Chunks < 1 || int64(p.Chunks) > int64(max(c.floats, 1)):
 		return 0, false, fmt.Errorf("node %v comes in %d chunks", n, p.Chunks)
 	case c.nodes[n] != nil:
 		return int(p.Chunks), false, nil
@@ -63,11 +63,11 @@ func (c *collection) add(worker string, p *api.Partial, data []float32) (count i
 	a := c.parts[key]
 	if a == nil || a.Chunks() != int(p.Chunks) {
 		a = state.NewAssembly(int(p.Chunks))
-		c.parts[key] = a
 	}
 	if fresh, err = a.Add(c.floats, int(p.Chunks), int(p.Chunk), data); err != nil {
 		return 0, false, fmt.Errorf("node %v: %w", n, err)
 	}
+	c.parts[key] = a
 	if a.Complete() {
 		delete(c.parts, key)
 		c.nodes[n] = &node{

@@ -153,6 +153,7 @@ func newCommit(id string, rows []*api.StepRow) *api.StepCommit {
 	var before []*api.Share
 	size := 0
 	for _, r := range rows {
+		named := len(c.Workers)
 		shares := make([]*api.Share, len(r.Shares))
 		for i, s := range r.Shares {
 			worker := r.Workers[s.Worker]
@@ -174,6 +175,7 @@ func newCommit(id string, rows []*api.StepRow) *api.StepCommit {
 		}
 		size += proto.Size(row) + 3
 		if size > maxEntry && len(c.Rows) > 0 {
+			c.Workers = c.Workers[:named]
 			break
 		}
 		c.Rows = append(c.Rows, row)
