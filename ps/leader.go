@@ -23,7 +23,8 @@ const (
 // leader is the part of a Machine that runs the steps.
 type leader struct {
 	m       *Machine
-	adopted bool // whether it has the most advanced state that a majority knows of
+	since   time.Duration // when it began to lead
+	adopted bool          // whether it has the most advanced state that a majority knows of
 	askedAt time.Duration
 	answers map[string]*api.HeldResponse
 	acks    map[string]*api.Ack
@@ -41,7 +42,7 @@ type leader struct {
 }
 
 func newLeader(m *Machine) *leader {
-	l := &leader{m: m, answers: map[string]*api.HeldResponse{}, acks: map[string]*api.Ack{}, ackedAt: map[string]time.Duration{}, movedAt: m.now, askedAt: -retryAfter}
+	l := &leader{m: m, answers: map[string]*api.HeldResponse{}, acks: map[string]*api.Ack{}, ackedAt: map[string]time.Duration{}, movedAt: m.now, since: m.now, askedAt: -retryAfter}
 	l.fan.leader, l.log.leader = l, l
 	l.log.checkpoints = map[uint64]map[string]string{}
 	m.note("%s leads in term %d", m.cfg.Self, m.term)
@@ -102,7 +103,13 @@ func (l *leader) advance() {
 // all, and fetches from the most advanced. With the receipt rule what a
 // majority knows is at most one gradient ahead of what was published.
 func (l *leader) adopt() bool {
-	if len(l.answers)+1 < l.majority() || l.m.repair.inFlight {
+	known := 1
+	for _, a := range l.answers {
+		if a.Ready || l.m.now-l.since > time.Second { // one that still reads its disk may be ahead
+			known++
+		}
+	}
+	if known < l.majority() || l.m.repair.inFlight {
 		return false
 	}
 	best, from := l.m.keeper.Step(), ""
@@ -203,8 +210,8 @@ func (l *leader) publish() {
 	l.ready, l.pending = nil, g
 	l.fan.start(g)
 	l.log.published(l.m.keeper.Step())
-	if l.lastPub > 0 {
-		l.pace += (l.m.now - l.lastPub - l.pace) / 8
+	if l.lastPub > 0 { // one long pause does not make the pace a slow one
+		l.pace += (min(l.m.now-l.lastPub, 2*l.pace+time.Second) - l.pace) / 8
 	}
 	l.lastPub = l.m.now
 	l.m.do(Again{})
