@@ -72,6 +72,11 @@ func TestNextRefuses(t *testing.T) {
 		"another next chain":   {func(g *Gradient) { g.Row.ChainNext[0]++ }, "next chain"},
 		"a short next chain":   {func(g *Gradient) { g.Row.ChainNext = g.Row.ChainNext[:31] }, "next chain"},
 		"another state digest": {func(g *Gradient) { g.Row.StateDigest[0]++ }, "differs from the leader's"},
+		"another rate":         {func(g *Gradient) { g.Row.LearningRate *= 2 }, "learning rate"},
+		"no clip factor":       {func(g *Gradient) { g.Row.ClipFactor = 0 }, "clip factor"},
+		"too many chunks":      {func(g *Gradient) { g.Row.Chunks = testFloats + 1 }, "chunks"},
+		"an unknown worker":    {func(g *Gradient) { g.Row.Shares = []*api.Share{{Worker: 1, High: 1}} }, "micro-batches"},
+		"a share beyond M":     {func(g *Gradient) { g.Row.Workers, g.Row.Shares = []string{"w"}, []*api.Share{{High: 5}} }, "micro-batches"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := keeperAt(t, 1)
@@ -82,7 +87,7 @@ func TestNextRefuses(t *testing.T) {
 			feed(t, k, bad)
 			if g, err := k.Next(); g != nil || err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Fatalf("got %v, %v, want an error with %q", g, err, c.want)
-			} else if errors.Is(err, ErrStateDiffers) != (name == "another state digest") {
+			} else if errors.Is(err, ErrStateDiffers) != slices.Contains([]string{"another state digest", "another chain", "no chain"}, name) {
 				t.Errorf("ErrStateDiffers: %v", err)
 			}
 			if g, err := k.Next(); g != nil || err != nil || k.State().Digest() != before {
