@@ -111,7 +111,7 @@ func (r *simReplica) applyRole() {
 }
 
 func (r *simReplica) refresh() {
-	record := active(r.fsm.snapshot())
+	record := r.fsm.active()
 	switch {
 	case record == nil:
 		r.machine = nil

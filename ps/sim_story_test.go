@@ -129,7 +129,7 @@ func (w *world) run() string {
 
 func (w *world) over() bool {
 	for _, r := range w.replicas {
-		if r.applied == 0 || active(r.fsm.state) != nil {
+		if r.applied == 0 || !ended(r.fsm.state.Jobs[0].Phase) {
 			return false
 		}
 	}
