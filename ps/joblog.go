@@ -17,17 +17,21 @@ import (
 	"convoy/bus"
 )
 
-// log writes down an event of a job: one line of JSON in the job's folder. What
-// cannot be written there still goes to the process's log.
+// log writes down an event of a job: one line of JSON in the job's folder, by
+// the goroutine that writes the ledgers. What cannot be written there still goes
+// to the process's log.
 func (r *Replica) log(id, text string) {
 	r.cfg.Log.Info(text, zap.String("job", id))
-	line, err := protojson.Marshal(&api.LogLine{UnixNanos: time.Now().UnixNano(), Replica: r.cfg.ID, Text: text})
-	if err == nil {
-		err = appendLine(r.logPath(id), line)
-	}
-	if err != nil {
-		r.cfg.Log.Warn("job log not written", zap.String("job", id), zap.Error(err))
-	}
+	l := &api.LogLine{UnixNanos: time.Now().UnixNano(), Replica: r.cfg.ID, Text: text}
+	r.ledgers.later(func() {
+		line, err := protojson.Marshal(l)
+		if err == nil {
+			err = appendLine(r.logPath(id), line)
+		}
+		if err != nil {
+			r.cfg.Log.Warn("job log not written", zap.String("job", id), zap.Error(err))
+		}
+	})
 }
 
 func (r *Replica) logPath(id string) string { return filepath.Join(r.jobDir(id), "events.log") }
@@ -58,13 +62,15 @@ func (r *Replica) readLog(id string) ([]*api.LogLine, error) {
 	}
 	defer f.Close() //nolint:errcheck // only read
 	var lines []*api.LogLine
-	for scan := bufio.NewScanner(f); scan.Scan(); {
+	scan := bufio.NewScanner(f)
+	scan.Buffer(nil, 1<<20)
+	for scan.Scan() {
 		line := &api.LogLine{}
 		if protojson.Unmarshal(scan.Bytes(), line) == nil {
 			lines = append(lines, line)
 		}
 	}
-	return lines, nil
+	return lines, scan.Err()
 }
 
 func ackMessage(a *api.Ack) bus.Message {

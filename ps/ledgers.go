@@ -8,6 +8,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -25,14 +26,19 @@ type ledgers struct {
 	fetch func(job string, from, to uint64) ([]*api.LedgerRow, error)
 	work  chan func()
 	ended chan struct{}
-	open  map[string]*ledger.Ledger
-	err   error // the first row that could not be written
+
+	mu     sync.RWMutex // held for reading while work is handed in
+	closed bool
+
+	// The goroutine's own.
+	open map[string]*ledger.Ledger
+	errs map[string]error // why a job's rows are not all there, by job
 }
 
 func newLedgers(dir string, log *zap.Logger, fetch func(job string, from, to uint64) ([]*api.LedgerRow, error)) *ledgers {
 	l := &ledgers{
-		dir: dir, log: log, fetch: fetch,
-		work: make(chan func(), 1024), ended: make(chan struct{}), open: map[string]*ledger.Ledger{},
+		dir: dir, log: log, fetch: fetch, work: make(chan func(), 1024), ended: make(chan struct{}),
+		open: map[string]*ledger.Ledger{}, errs: map[string]error{},
 	}
 	go func() {
 		defer close(l.ended)
@@ -43,39 +49,62 @@ func newLedgers(dir string, log *zap.Logger, fetch func(job string, from, to uin
 	return l
 }
 
+// later runs f in the ledgers' goroutine, unless that has ended.
+func (l *ledgers) later(f func()) bool {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if !l.closed {
+		l.work <- f
+	}
+	return !l.closed
+}
+
 // do runs f in the ledgers' goroutine and waits for it.
-func (l *ledgers) do(f func()) {
-	ran := make(chan struct{})
-	l.work <- func() { f(); close(ran) }
-	<-ran
+func (l *ledgers) do(f func() error) error {
+	answer := make(chan error, 1)
+	if !l.later(func() { answer <- f() }) {
+		return errStopping
+	}
+	return <-answer
 }
 
 func (l *ledgers) path(job string) string { return filepath.Join(l.dir, "jobs", job, "ledger") }
 
 // append takes rows that were committed one after the other.
 func (l *ledgers) append(job *api.JobRecord, rows []*api.LedgerRow) {
-	l.work <- func() {
+	l.later(func() {
+		id := job.Submit.Job
 		if err := l.write(job, rows); err != nil {
-			l.err = errors.Join(l.err, err)
+			l.errs[id] = err
 			l.log.Error("ledger rows not written; free or repair the disk and restart this replica",
-				zap.String("job", job.Submit.Job), zap.Uint64("first step", rows[0].Step), zap.Error(err))
+				zap.String("job", id), zap.Uint64("first step", rows[0].Step), zap.Error(err))
+		} else {
+			delete(l.errs, id)
 		}
-	}
+	})
 }
 
 func (l *ledgers) write(job *api.JobRecord, rows []*api.LedgerRow) error {
 	led, err := l.ledger(job)
+	if err == nil {
+		err = l.fill(job, led, rows[0].Step)
+	}
+	if err == nil {
+		err = led.Append(rows...)
+	}
+	return err
+}
+
+// fill gets the rows before step that are missing here from another replica: a
+// Raft snapshot stood in for their entries.
+func (l *ledgers) fill(job *api.JobRecord, led *ledger.Ledger, step uint64) error {
+	next := led.Next()
+	if next >= step {
+		return nil
+	}
+	rows, err := l.fetch(job.Submit.Job, next, step)
 	if err != nil {
 		return err
-	}
-	if next := led.Next(); rows[0].Step > next { // a Raft snapshot stood in for the entries
-		before, err := l.fetch(job.Submit.Job, next, rows[0].Step)
-		if err != nil {
-			return fmt.Errorf("rows from step %d: %w", next, err)
-		}
-		if err := led.Append(before...); err != nil {
-			return err
-		}
 	}
 	return led.Append(rows...)
 }
@@ -102,20 +131,22 @@ func (l *ledgers) ledger(job *api.JobRecord) (*ledger.Ledger, error) {
 
 // settle returns once all rows so far are on disk for good.
 func (l *ledgers) settle() error {
-	var err error
-	l.do(func() {
-		err = l.err
+	return l.do(func() error {
+		var err error
+		for _, e := range l.errs {
+			err = errors.Join(err, e)
+		}
 		for _, led := range l.open {
 			err = errors.Join(err, led.Sync())
 		}
+		return err
 	})
-	return err
 }
 
 // chains returns c(t+1) of the rows from a step on.
 func (l *ledgers) chains(job *api.JobRecord, from int) map[int]digest.Sum {
 	known := map[int]digest.Sum{}
-	for row, err := range l.rows(job, uint64(from)) {
+	for row, err := range l.rows(job, uint64(from), true) {
 		if err != nil {
 			l.log.Warn("ledger not read to its end", zap.String("job", job.Submit.Job), zap.Error(err))
 			break
@@ -127,21 +158,22 @@ func (l *ledgers) chains(job *api.JobRecord, from int) map[int]digest.Sum {
 	return known
 }
 
-// rows returns the rows from a step on, as they are now.
-func (l *ledgers) rows(job *api.JobRecord, from uint64) iter.Seq2[*api.LedgerRow, error] {
+// rows returns the rows from a step on, as they are now. With whole, what is
+// committed and missing here is fetched from other replicas first.
+func (l *ledgers) rows(job *api.JobRecord, from uint64, whole bool) iter.Seq2[*api.LedgerRow, error] {
 	return func(yield func(*api.LedgerRow, error) bool) {
+		if _, started := initialChain(job); !started {
+			return
+		}
 		var led *ledger.Ledger
-		var err error
-		l.do(func() {
-			if _, ok := initialChain(job); ok {
-				led, err = l.ledger(job)
+		err := l.do(func() (err error) {
+			if led, err = l.ledger(job); err == nil && whole {
+				err = l.fill(job, led, job.Committed)
 			}
+			return err
 		})
 		if err != nil {
 			yield(nil, err)
-			return
-		}
-		if led == nil {
 			return
 		}
 		for row, err := range led.Rows(from) {
@@ -153,7 +185,10 @@ func (l *ledgers) rows(job *api.JobRecord, from uint64) iter.Seq2[*api.LedgerRow
 }
 
 func (l *ledgers) close() error {
+	l.mu.Lock()
+	l.closed = true
 	close(l.work)
+	l.mu.Unlock()
 	<-l.ended
 	var err error
 	for _, led := range l.open {
@@ -164,8 +199,12 @@ func (l *ledgers) close() error {
 
 // Rows returns the ledger's rows of a job from a step on.
 func (r *Replica) Rows(id string, from uint64) iter.Seq2[*api.LedgerRow, error] {
+	return r.rows(id, from, true)
+}
+
+func (r *Replica) rows(id string, from uint64, whole bool) iter.Seq2[*api.LedgerRow, error] {
 	if record := r.control.record(id); record != nil {
-		return r.ledgers.rows(record, from)
+		return r.ledgers.rows(record, from, whole)
 	}
 	return func(func(*api.LedgerRow, error) bool) {}
 }

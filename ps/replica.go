@@ -46,6 +46,9 @@ type Config struct {
 // would: it hands nothing over.
 var ErrKilled = errors.New("killed")
 
+// errStopping answers what comes while a replica stops.
+var errStopping = errors.New("the replica is stopping; ask another one")
+
 // Replica is one member of the parameter server.
 type Replica struct {
 	api.UnimplementedReplicasServer
@@ -215,7 +218,7 @@ func (r *Replica) call(ctx context.Context, f func()) error {
 	case <-ran:
 		return nil
 	case <-r.done:
-		return errors.New("the replica is stopping; ask another one")
+		return errStopping
 	case <-ctx.Done():
 		return ctx.Err()
 	}

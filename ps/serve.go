@@ -75,7 +75,7 @@ func (r *Replica) Acknowledge(_ context.Context, a *api.Ack) (*api.AckResponse, 
 
 // FetchRows sends the ledger's rows that are on this replica's disk.
 func (r *Replica) FetchRows(req *api.RowsRequest, out grpc.ServerStreamingServer[api.LedgerRow]) error {
-	for row, err := range r.Rows(req.Job, req.From) {
+	for row, err := range r.rows(req.Job, req.From, false) {
 		if err != nil {
 			return status.Errorf(codes.DataLoss, "ledger of job %s: %v", req.Job, err)
 		}
