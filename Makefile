@@ -8,7 +8,7 @@ TOOL := go tool -modfile=tools/go.mod
 COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 QEMU ?= $(shell command -v qemu-aarch64-static || command -v qemu-aarch64)
 FUZZTIME ?= 10s
-RACETIME ?= 8m
+RACETIME ?= 10m
 
 # Tests of pure functions that take minutes under the race detector or emulation
 # and that `make test` runs anyhow.

@@ -8,11 +8,11 @@
 #
 #   COMPOSE          the command, such as "docker compose"
 #   CONVOY_PORT_1    host ports of the coordinators, to _3; any free ones unless given
-#   EPOCHS           3 unless given
+#   EPOCHS           2 unless given
 set -euo pipefail
 
 COMPOSE=${COMPOSE:-docker-compose}
-EPOCHS=${EPOCHS:-3}
+EPOCHS=${EPOCHS:-2}
 PATIENCE=${PATIENCE:-180} # seconds for what must happen next
 project=convoytest$$
 work=$(mktemp -d)
