@@ -2,6 +2,7 @@ package ps
 
 import (
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -60,3 +61,5 @@ func bodies[T any](actions []Action) (all []T) {
 	}
 	return all
 }
+
+const second = time.Second
