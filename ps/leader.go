@@ -3,6 +3,7 @@ package ps
 import (
 	"bytes"
 	"slices"
+	"strings"
 	"time"
 
 	"convoy/api"
@@ -36,7 +37,8 @@ type leader struct {
 	fan     fanout
 	log     proposals
 	headAt  time.Duration // when the last head was sent
-	movedAt time.Duration // when the collection last got anything
+	begunAt time.Duration // when the collection began
+	movedAt time.Duration // when it last got anything
 	pace    time.Duration // smoothed time between two publications
 	lastPub time.Duration
 }
@@ -142,7 +144,7 @@ func (l *leader) step() {
 	k := l.m.keeper
 	if l.collect == nil || l.collect.step != k.Step() {
 		l.collect = newCollection(l.m.job.Sequence, k.Step(), k.GradientLen(k.Step()))
-		l.ready, l.movedAt = nil, l.m.now
+		l.ready, l.begunAt, l.movedAt = nil, l.m.now, l.m.now
 	}
 	if l.ready == nil {
 		g, err := k.Next() // from a leader before this one, or from a worker that has it
@@ -251,7 +253,7 @@ func (l *leader) acknowledged(a *api.Ack) {
 	}
 }
 
-func (l *leader) recorded() { l.log.recorded() }
+func (l *leader) recorded() { l.log.trim() }
 
 func (l *leader) proposalFailed(err error) {
 	l.log.retryAt = l.m.now + retryAfter
@@ -269,6 +271,32 @@ func (l *leader) sendHead() {
 	}}}, nil)
 }
 
+// waiting says what holds the job up; it is empty while the job goes on.
+func (l *leader) waiting() string {
+	const long = time.Second
+	switch {
+	case l.m.keeper == nil:
+		return "preparing the first state"
+	case !l.adopted:
+		return "asking the other replicas what they hold"
+	case l.plan.waiting != "":
+		return l.plan.waiting
+	case l.ready == nil || l.m.now-l.movedAt < long:
+		return ""
+	case l.received() < l.m.keeper.Step():
+		return "waiting for replicas to hold the last gradient: " + strings.Join(l.lacking(), ", ")
+	}
+	return "waiting for the Raft log to commit"
+}
+
+// lacking are the replicas that do not hold the gradient published last.
+func (l *leader) lacking() []string {
+	return slices.DeleteFunc(l.others(), func(id string) bool {
+		a := l.acks[id]
+		return a != nil && int(a.Received) >= l.m.keeper.Step()
+	})
+}
+
 // wantMissing asks for partials again when nothing has come for long: the bus
 // may have lost them.
 func (l *leader) wantMissing() {
@@ -277,7 +305,9 @@ func (l *leader) wantMissing() {
 		return
 	}
 	l.movedAt = l.m.now
-	for _, n := range l.collect.missing(l.collect.root(), nil) {
+	missing := l.collect.missing(l.collect.root(), nil)
+	l.benchStuck(missing)
+	for _, n := range missing {
 		for _, a := range l.plan.assigned {
 			if part, ok := overlap(n, a); ok {
 				l.m.send(bus.WorkerIn(l.m.cfg.Cluster, a.worker), &api.Envelope{Body: &api.Envelope_Want{

@@ -6,6 +6,8 @@ import (
 
 	"github.com/hashicorp/raft"
 	"go.uber.org/zap"
+
+	"convoy/api"
 )
 
 // watchLeadership turns what Raft observes into the role that machines follow.
@@ -62,6 +64,52 @@ func (r *Replica) observeRole(ctx context.Context, last role) role {
 	}
 	now.leading = true
 	return now
+}
+
+const (
+	natsLostFor   = time.Second     // a leader without NATS for so long hands over
+	handOverAtMin = 5 * time.Second // between two attempts
+)
+
+// handOverIfCutOff gives leadership to a follower that is connected to NATS when
+// this leader is not.
+func (r *Replica) handOverIfCutOff() {
+	now := time.Now()
+	if r.cfg.Carrier.Connected() || !r.role.leading {
+		r.connectedAt = now
+		return
+	}
+	if now.Sub(r.connectedAt) < natsLostFor || now.Sub(r.handedAt) < handOverAtMin || len(r.cfg.Raft.Servers) == 1 {
+		return
+	}
+	r.handedAt = now
+	active := ""
+	if r.runner != nil {
+		active = r.runner.id()
+	}
+	r.task(func(ctx context.Context) { r.handOverTo(ctx, active) })
+}
+
+// handOverTo looks for a follower that can lead a job and hands over to it.
+func (r *Replica) handOverTo(ctx context.Context, job string) {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	for _, s := range r.cfg.Raft.Servers {
+		conn, err := r.cfg.Dial(s.Address)
+		if s.ID == r.cfg.ID || err != nil {
+			continue
+		}
+		answer, err := api.NewReplicasClient(conn).Held(ctx, &api.HeldRequest{Job: job})
+		if err != nil || !answer.Nats || (job != "" && !answer.Ready) {
+			continue
+		}
+		r.cfg.Log.Warn("this leader has lost NATS and hands over", zap.String("to", s.ID))
+		if err := r.raft.LeadershipTransferToServer(raft.ServerID(s.ID), raft.ServerAddress(s.RaftAddress)).Error(); err != nil {
+			r.cfg.Log.Warn("leadership not handed over", zap.Error(err))
+		}
+		return
+	}
+	r.cfg.Log.Warn("no replica is connected to NATS: start nats-server again")
 }
 
 func (r *Replica) setRole(now role) {

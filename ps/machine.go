@@ -70,6 +70,9 @@ type (
 	}
 	// Recorded is the job as the control FSM has it now.
 	Recorded struct{ Job *api.JobRecord }
+	// Proposed answers a Propose: the entry has been applied, if only to change
+	// nothing.
+	Proposed struct{}
 	// ProposalFailed answers a Propose whose entry may not have been committed.
 	ProposalFailed struct{ Err error }
 	// Held answers AskHeld for one replica.
@@ -172,6 +175,7 @@ type workerSeen struct {
 	job   string
 	at    time.Duration
 	level time.Duration // when it last was at the leader's step
+	bench time.Duration // it is given no blocks before this time
 }
 
 // repair is what a replica fetches because the bus did not bring it.
@@ -214,6 +218,10 @@ func (m *Machine) Step(now time.Duration, ev Event) []Action {
 		}
 	case Recorded:
 		m.recorded(ev.Job)
+	case Proposed:
+		if m.lead != nil {
+			m.lead.log.inFlight = false
+		}
 	case ProposalFailed:
 		if m.lead != nil {
 			m.lead.proposalFailed(ev.Err)
@@ -302,8 +310,11 @@ func (m *Machine) helloed(msg bus.Message, h *api.Hello) {
 		delete(m.workers, msg.From)
 	} else {
 		w := &workerSeen{hello: h, term: msg.Term, job: msg.Job, at: m.now, level: m.now}
-		if before := m.workers[msg.From]; before != nil && m.keeper != nil && h.Step < uint64(m.keeper.Step()) {
-			w.level = before.level
+		if before := m.workers[msg.From]; before != nil {
+			w.bench = before.bench
+			if m.keeper != nil && h.Step < uint64(m.keeper.Step()) {
+				w.level = before.level
+			}
 		}
 		m.workers[msg.From] = w
 	}
@@ -434,5 +445,5 @@ func (m *Machine) Planned() (workers int, waiting string) {
 	if m.lead == nil {
 		return 0, ""
 	}
-	return len(m.lead.plan.assigned), m.lead.plan.waiting
+	return len(m.lead.plan.assigned), m.lead.waiting()
 }

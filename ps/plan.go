@@ -4,10 +4,18 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"convoy/api"
 	"convoy/bus"
 	"convoy/job"
+	"convoy/tree"
+)
+
+const (
+	stuckAfter  = 10 * time.Second // a step may take this long before a worker counts as stuck
+	benchFor    = 30 * time.Second
+	forgetAfter = time.Minute
 )
 
 // plan is the standing plan: which worker computes which micro-batches of every
@@ -45,6 +53,10 @@ func (l *leader) eligible() []string {
 		}
 	}
 	slices.Sort(ids)
+	fit := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return l.m.now < l.m.workers[id].bench })
+	if len(fit) > 0 { // a worker that makes no progress is still better than none
+		ids = fit
+	}
 	if most := int(l.m.record.Submit.WorkersMax); most > 0 && len(ids) > most {
 		ids = ids[:most]
 	}
@@ -54,6 +66,7 @@ func (l *leader) eligible() []string {
 // replan replaces the standing plan when other workers are there. With none at
 // all the old one stands: they may only be silent for a moment.
 func (l *leader) replan() {
+	l.forget()
 	ids := l.eligible()
 	least := int(l.m.record.Submit.WorkersMin)
 	if len(ids) == 0 || (l.plan.version == 0 && len(ids) < least) {
@@ -83,6 +96,32 @@ func describe(assigned []assignment) string {
 		fmt.Fprintf(&b, "%s [%d,%d)", a.worker, a.low, a.high)
 	}
 	return b.String()
+}
+
+// benchStuck takes blocks away for a while from workers that have owed one for
+// long although they say hello: their network or processor may be sick.
+func (l *leader) benchStuck(missing []tree.Node) {
+	if l.m.now-l.begunAt < max(stuckAfter, 10*l.pace) {
+		return
+	}
+	for _, n := range missing {
+		for _, a := range l.plan.assigned {
+			w := l.m.workers[a.worker]
+			if _, owes := overlap(n, a); owes && w != nil && l.m.now >= w.bench && len(l.plan.assigned) > 1 {
+				w.bench = l.m.now + benchFor
+				l.m.note("step %d: %s has owed micro-batches for %v; others compute them", l.collect.step, a.worker, l.m.now-l.begunAt)
+			}
+		}
+	}
+}
+
+// forget drops workers that have been silent for long.
+func (l *leader) forget() {
+	for id, w := range l.m.workers {
+		if l.m.now-w.at > forgetAfter {
+			delete(l.m.workers, id)
+		}
+	}
 }
 
 // helloed answers a worker that does not know the job or the plan.

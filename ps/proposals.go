@@ -53,11 +53,6 @@ func (p *proposals) lag() time.Duration {
 	return p.leader.m.now - p.times[0].at
 }
 
-func (p *proposals) recorded() {
-	p.inFlight = false
-	p.trim()
-}
-
 // fail ends the job with a reason, once.
 func (p *proposals) fail(format string, args ...any) {
 	if !p.failing {

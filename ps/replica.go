@@ -69,6 +69,10 @@ type Replica struct {
 	runner *runner // of the active job, nil without one
 	fleet  map[string]*workerSeen
 	dirty  bool
+	retry  time.Time // when to try the active job again after it could not be begun
+
+	connectedAt time.Time // when the bus was last connected
+	handedAt    time.Time // when leadership was last to be handed over
 
 	live    atomic.Pointer[live]
 	leading atomic.Pointer[role]
@@ -243,6 +247,10 @@ func (r *Replica) loop(ctx context.Context) {
 			if r.runner != nil {
 				r.step(r.runner, Tick{})
 			}
+			r.handOverIfCutOff()
+			if !r.retry.IsZero() && time.Now().After(r.retry) {
+				r.refresh()
+			}
 			r.tell()
 		}
 	}
@@ -268,16 +276,36 @@ func (r *Replica) refresh() {
 		r.setRunner(nil)
 	}
 	switch {
-	case record == nil:
+	case record == nil || time.Now().Before(r.retry):
 	case r.runner == nil:
+		r.retry = time.Time{}
 		n, err := r.newRunner(record)
 		if err != nil {
-			r.cfg.Log.Error("job cannot run on this replica", zap.String("job", record.Submit.Job), zap.Error(err))
+			r.unable(record.Submit.Job, err)
 			return
 		}
 		r.setRunner(n)
 	default:
 		r.step(r.runner, Recorded{record})
+	}
+}
+
+// unable deals with a job that cannot be begun on this replica: another one
+// leads it, or, where there is none, the job fails. It is tried again later.
+func (r *Replica) unable(id string, err error) {
+	r.log(id, fmt.Sprintf("replica %s cannot take part: %v", r.cfg.ID, err))
+	r.retry = time.Now().Add(handOverAtMin)
+	switch {
+	case !r.role.leading:
+	case len(r.cfg.Raft.Servers) > 1:
+		r.task(func(context.Context) { r.handOver() })
+	default:
+		r.task(func(ctx context.Context) {
+			failed := &api.Entry{Body: &api.Entry_JobFailed{JobFailed: &api.JobFailed{Job: id, Reason: err.Error()}}}
+			if err := r.Propose(ctx, failed); err != nil {
+				r.cfg.Log.Error("failure not recorded", zap.String("job", id), zap.Error(err))
+			}
+		})
 	}
 }
 

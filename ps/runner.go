@@ -2,6 +2,7 @@ package ps
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -119,7 +120,7 @@ func (n *runner) carryOut(a Action) {
 				n.post(ProposalFailed{err})
 				return
 			}
-			n.r.post(n.r.refresh) // an entry without effect changes nothing to tell of
+			n.post(Proposed{})
 		})
 	case Acknowledge:
 		n.beside(a.To, time.Second, func(ctx context.Context, c api.ReplicasClient, err error) Event {
@@ -195,13 +196,13 @@ func (n *runner) prepare(record *api.JobRecord) {
 	if keeper == nil {
 		s, err := n.r.cfg.Initial(n.job.Recipe)
 		if err != nil {
-			n.r.log(n.id(), fmt.Sprintf("initial state: %v", err))
+			n.unable(fmt.Errorf("initial state: %w", err))
 			return
 		}
 		own := s.Digest()
 		chain := digest.Chain0(n.job.Hash, own)
 		if want, ok := initialChain(record); ok && want != chain {
-			n.r.log(n.id(), fmt.Sprintf("replica %s computes another initial state than the log has and cannot take part: run the same release everywhere", n.r.cfg.ID))
+			n.unable(errors.New("it computes another initial state than the log has: run the same release everywhere"))
 			return
 		}
 		keeper = state.NewKeeper(n.job, s, 0, chain)
@@ -216,6 +217,16 @@ func (n *runner) prepare(record *api.JobRecord) {
 			n.r.step(n, *saved)
 		}
 		n.r.step(n, Prepared{keeper})
+	})
+}
+
+// unable gives the job up on this replica for a while.
+func (n *runner) unable(err error) {
+	n.r.post(func() {
+		if n.r.runner == n {
+			n.r.setRunner(nil)
+			n.r.unable(n.id(), err)
+		}
 	})
 }
 

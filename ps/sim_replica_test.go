@@ -346,6 +346,8 @@ func (r *simReplica) whenApplied(index int) {
 			r.whenApplied(index)
 			return
 		}
-		r.refresh()
+		if r.machine != nil {
+			r.step(Proposed{})
+		}
 	})
 }

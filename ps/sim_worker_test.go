@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"convoy/api"
+
 	"convoy/state"
 	"convoy/worker"
 )
@@ -75,6 +77,11 @@ func (k *simWorker) carryOut(a worker.Action) {
 			}
 			return func() { k.step(worker.FetchedGradient{Job: a.Job, Gradient: g}) }
 		}, func() { k.step(worker.FetchedGradient{Job: a.Job, Err: errNobody}) })
+	case worker.Locate:
+		k.ask(0, func(r *simReplica) func() {
+			answer := &api.HeldResponse{Replica: r.id, Leader: r.role.leader, Term: r.role.term}
+			return func() { k.step(worker.Located{Response: answer}) }
+		}, func() {})
 	case worker.Compute:
 		if a.State.Digest() != w.want[a.Step].digest {
 			w.violated("I2: %s computes on another state %d", k.id, a.Step)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"convoy/api"
@@ -19,6 +20,7 @@ import (
 const (
 	tickEvery   = 20 * time.Millisecond
 	helloEvery  = 75 * time.Millisecond
+	locateAfter = time.Second // without a word from a leader
 	repairAfter = 150 * time.Millisecond
 	offerEvery  = 250 * time.Millisecond
 	rejoinAfter = 2 * time.Second // after a job could not be joined
@@ -73,6 +75,8 @@ type (
 	}
 	// Idle says that the Compute is done: the state is no longer read.
 	Idle struct{}
+	// Located answers Locate: who leads as a replica sees it.
+	Located struct{ Response *api.HeldResponse }
 	// Leave asks for a clean departure.
 	Leave struct{}
 )
@@ -103,6 +107,8 @@ type (
 		Nodes []tree.Node
 		State *optim.State
 	}
+	// Locate asks any replica who leads.
+	Locate struct{ Job string }
 	// Note is worth a line in the log.
 	Note struct{ Text string }
 )
@@ -133,7 +139,9 @@ type Machine struct {
 	headStep   int
 	offeredAt  time.Duration
 	helloAt    time.Duration
-	differs    int // states that differed from the leader's
+	heardAt    time.Duration // when a leader was last heard of
+	askedAt    time.Duration // when a replica was last asked who leads
+	differs    int           // states that differed from the leader's
 }
 
 // standing is the plan that stands.
@@ -169,6 +177,8 @@ func (m *Machine) Step(now time.Duration, ev Event) []Action {
 		m.computed(ev)
 	case Idle:
 		m.computing = nil
+	case Located:
+		m.located(ev.Response)
 	case Leave:
 		m.hello(true)
 		return m.out
@@ -189,6 +199,10 @@ func (m *Machine) send(subject string, e *api.Envelope, data []float32) {
 }
 
 func (m *Machine) tick() {
+	if m.now-m.heardAt >= locateAfter && m.now-m.askedAt >= locateAfter {
+		m.askedAt = m.now
+		m.do(Locate{m.jobID})
+	}
 	if m.now-m.helloAt >= helloEvery {
 		m.hello(false)
 	}
@@ -218,9 +232,7 @@ func (m *Machine) received(msg bus.Message) {
 		return
 	}
 	if m.keeper == nil {
-		if len(m.early) < maxEarly && (msg.GetGradient() != nil || msg.GetRow() != nil) {
-			m.early = append(m.early, msg)
-		}
+		m.keepEarly(msg)
 		return
 	}
 	switch body := msg.Body.(type) {
@@ -237,12 +249,38 @@ func (m *Machine) received(msg bus.Message) {
 	}
 }
 
+// keepEarly keeps what the stream brings while the first state is on its way, as
+// far back as a state that is fetched now can need it.
+func (m *Machine) keepEarly(msg bus.Message) {
+	step, ok := streamStep(msg)
+	if !ok || len(m.early) >= maxEarly {
+		return
+	}
+	m.early = append(m.early, msg)
+	m.early = slices.DeleteFunc(m.early, func(old bus.Message) bool {
+		s, _ := streamStep(old)
+		return s+state.MaxAhead < step
+	})
+}
+
+// streamStep is the step of a gradient's chunk or row.
+func streamStep(msg bus.Message) (step uint64, ok bool) {
+	switch body := msg.Body.(type) {
+	case *api.Envelope_Gradient:
+		return body.Gradient.GetStep(), true
+	case *api.Envelope_Row:
+		return body.Row.GetStep(), true
+	}
+	return 0, false
+}
+
 // planned takes a plan that is not older than the one that stands. A plan
 // without a job sends the worker home.
 func (m *Machine) planned(term uint64, jobID string, p *api.Plan) {
 	if term < m.term || (term == m.term && jobID == m.jobID && p.Version < m.plan.version) {
 		return
 	}
+	m.heardAt = m.now
 	if jobID != m.jobID && len(m.computing) > 0 {
 		return // the state is in use; the leader sends the plan again
 	}
@@ -433,12 +471,27 @@ func (m *Machine) gradientChunk(msg bus.Message, c *api.Gradient) {
 	}
 }
 
+// located follows a cluster whose terms have begun anew, and which this worker
+// would otherwise take for an old leader for ever.
+func (m *Machine) located(r *api.HeldResponse) {
+	if r.Leader != "" && r.Term < m.term && m.now-m.heardAt >= locateAfter {
+		m.note("%s leads in term %d, which is before the last one heard of: following it", r.Leader, r.Term)
+		m.term, m.plan = r.Term, standing{}
+	}
+}
+
 // headed compares where the leader is with where this worker is.
 func (m *Machine) headed(term uint64, h *api.Head) {
 	if term < m.term || !bytes.Equal(h.RecipeHash, m.job.Hash[:]) {
 		return
 	}
-	m.headStep = int(h.Step)
+	m.heardAt, m.headStep = m.now, int(h.Step)
+	if chain := m.keeper.Chain(); m.headStep == m.keeper.Step() && !bytes.Equal(h.Chain, chain[:]) && len(m.computing) == 0 {
+		m.note("job %s step %d: the leader's state is another; fetching it", m.jobID, m.headStep)
+		m.anew = true
+		m.fetchState()
+		return
+	}
 	if m.headStep < m.keeper.Step() && m.now-m.offeredAt > offerEvery {
 		m.offeredAt = m.now
 		m.offer(h.Leader)
@@ -450,7 +503,7 @@ func (m *Machine) headed(term uint64, h *api.Head) {
 func (m *Machine) offer(leader string) {
 	g := m.keeper.Last()
 	if g == nil || g.Step() != m.headStep || len(m.computing) > 0 {
-		if m.headStep+1 < m.keeper.Step() {
+		if len(m.computing) == 0 {
 			m.anew = true // too far ahead to help: go back to where the leader is
 			m.fetchState()
 		}

@@ -165,6 +165,8 @@ func (w *Worker) carryOut(a Action) {
 	case FetchState:
 		current := w.current
 		w.task(func(ctx context.Context) { w.post(w.fetchState(ctx, a.Job, current)) })
+	case Locate:
+		w.task(func(ctx context.Context) { w.locate(ctx, a.Job) })
 	case FetchGradient:
 		w.task(func(ctx context.Context) { w.post(w.fetchGradient(ctx, a)) })
 	case Compute:
@@ -217,6 +219,17 @@ func ask[T any](ctx context.Context, w *Worker, limit time.Duration, call func(c
 		errs = append(errs, err)
 	}
 	return none, errors.Join(errs...)
+}
+
+func (w *Worker) locate(ctx context.Context, id string) {
+	answer, err := ask(ctx, w, time.Second, func(ctx context.Context, conn grpc.ClientConnInterface) (*api.HeldResponse, error) {
+		return api.NewReplicasClient(conn).Held(ctx, &api.HeldRequest{Job: id})
+	})
+	if err != nil {
+		w.cfg.Log.Warn("no replica answers: start one, or give the worker other addresses", zap.Error(err))
+		return
+	}
+	w.post(Located{answer})
 }
 
 func (w *Worker) fetchState(ctx context.Context, id string, a *assignment) Event {
