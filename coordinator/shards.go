@@ -231,6 +231,28 @@ func (s *Server) completeSet(ctx context.Context, sum digest.Sum) error {
 	return nil
 }
 
+// gather makes this replica's copy of a data set complete.
+func (s *Server) gather(ctx context.Context, m data.Manifest) error {
+	if err := s.store.PutManifest(m); err != nil {
+		return err
+	}
+	return s.completeSet(ctx, m.Digest())
+}
+
+// sendShard copies a shard that is here to another replica.
+func (s *Server) sendShard(ctx context.Context, to api.ShardsClient, sum []byte) error {
+	sha, err := sumOf(sum)
+	if err != nil {
+		return err
+	}
+	b, err := s.store.Get(sha)
+	if err != nil {
+		return err
+	}
+	_, err = to.StoreShard(ctx, &api.PutShardRequest{Sha256: sum, Data: b})
+	return err
+}
+
 func (s *Server) fetchManifest(ctx context.Context, sum digest.Sum) (m data.Manifest, err error) {
 	err = s.fromOthers(ctx, fmt.Sprintf("manifest %.8s", sum), func(ctx context.Context, c api.ShardsClient) error {
 		reply, err := c.FetchManifest(ctx, &api.FetchManifestRequest{Digest: sum[:]})

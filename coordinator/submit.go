@@ -150,14 +150,23 @@ func (s *jobService) commitData(ctx context.Context, m data.Manifest) error {
 	}
 	if !m.Builtin() {
 		manifest := m.Canonical()
+		// Each shard is on a majority, not always on the same one: this replica
+		// gathers all, and completes the others from there. What nobody has is
+		// told below.
+		gathered := s.gather(ctx, m)
 		err := s.onMajority(ctx, fmt.Sprintf("data set %s is complete", m.Name), "send the shards that MissingShards lists, and submit again",
 			func(ctx context.Context, c api.ShardsClient) error {
 				if _, err := c.StoreManifest(ctx, &api.StoreManifestRequest{Manifest: manifest}); err != nil {
 					return err
 				}
 				reply, err := c.Lacking(ctx, &api.MissingShardsRequest{Manifest: manifest})
-				if err == nil && len(reply.GetSha256()) > 0 {
-					err = fmt.Errorf("%d of %d shards are missing", len(reply.GetSha256()), len(m.Shards))
+				if missing := len(reply.GetSha256()); err == nil && missing > 0 && gathered != nil {
+					err = fmt.Errorf("%d of %d shards are missing", missing, len(m.Shards))
+				}
+				for _, sum := range reply.GetSha256() {
+					if err == nil {
+						err = s.sendShard(ctx, c, sum)
+					}
 				}
 				return err
 			})
