@@ -93,6 +93,29 @@ func TestShardsNeedAMajority(t *testing.T) {
 	}
 }
 
+// Two uploads may have reached two different majorities: no replica has it all.
+func TestSubmitGathersShards(t *testing.T) {
+	c := startCluster(t, 3)
+	set := tinySet(t, "mnist", 28)
+	turn := []string{"r1", "r2", "r3"}
+	i := 0
+	for shard, b := range set.Shards() {
+		sum := shard.Digest()
+		for _, id := range []string{turn[i%3], turn[(i+1)%3]} {
+			if err := c.servers[id].store.Put(sum, b); err != nil {
+				t.Fatal(err)
+			}
+		}
+		i++
+	}
+	if i < 2 {
+		t.Fatalf("a set of %d shards shows nothing", i)
+	}
+	if _, err := c.jobs("r3").Submit(c.ctx(), &api.SubmitRequest{RequestId: "request-of-a-test-04", JobFile: []byte(mnistJob), Manifest: set.Manifest.Canonical()}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestShardsAreChecked(t *testing.T) {
 	c := startCluster(t, 1)
 	sum := digest.Of([]byte("shard"))
