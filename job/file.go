@@ -16,11 +16,11 @@ type File struct {
 	Name         string // default: the model's name
 	Model        string
 	Data         Source
-	Epochs       int       // default 3
+	Epochs       int       // default 2
 	Batch        int       // examples of a training step, default 256
 	MicroBatches int       // M, a power of two, default 8
 	Seed         uint64    // default 1
-	Optimizer    Optimizer // default lr 0.1, all else 0
+	Optimizer    Optimizer // default lr 0.2, all else 0
 	Workers      Workers
 	Checkpoint   Checkpoint
 
@@ -50,13 +50,13 @@ type origin struct {
 }
 
 // defaultEpochs is how long a job runs that does not say it.
-const defaultEpochs = 3
+const defaultEpochs = 2
 
 // Default returns a file that lacks only the model and the data.
 func Default() File {
 	return File{
 		Epochs: defaultEpochs, Batch: 256, MicroBatches: 8, Seed: 1,
-		Optimizer:  Optimizer{LR: 0.1},
+		Optimizer:  Optimizer{LR: 0.2},
 		Workers:    Workers{Min: 1},
 		Checkpoint: Checkpoint{Keep: 2},
 	}
