@@ -210,6 +210,7 @@ func (m *Machine) Step(now time.Duration, ev Event) []Action {
 		m.repair = repair{differs: m.repair.differs} // nobody waits for what the former leader may never answer
 		m.term, m.leader = ev.Term, m.cfg.Self
 		m.lead = newLeader(m)
+		m.acknowledge() // its own checkpoint counts too
 	case Following:
 		if ev.Term != m.term || ev.Leader != m.leader {
 			m.repair = repair{differs: m.repair.differs}
