@@ -35,7 +35,7 @@ func newWorld(seed uint64, trace func(string, ...any)) *world {
 	w.recipe = simRecipe(4 << w.rng.IntN(2))
 	w.chunk = []int{1, 2, 7, simFloats}[w.rng.IntN(4)]
 	w.want = simTruth(w.recipe)
-	for i := range 3 {
+	for i := range []int{1, 2, 3, 3, 3, 5}[w.rng.IntN(6)] {
 		w.replicas = append(w.replicas, &simReplica{process: process{w: w, id: fmt.Sprintf("r%d", i+1)}, disk: map[int]WriteCheckpoint{}})
 	}
 	for i := range 1 + w.rng.IntN(4) {
