@@ -43,7 +43,7 @@ func fileDigest(path string) (digest.Sum, error) {
 	if err != nil {
 		return digest.Sum{}, err
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer func() { _ = f.Close() }() // only read
 	h := sha256.New()
 	if _, err := io.Copy(h, f); err != nil {
 		return digest.Sum{}, fmt.Errorf("read %s: %w", path, err)

@@ -226,7 +226,7 @@ func (c *control) Snapshot() (raft.FSMSnapshot, error) {
 
 // Restore replaces the state by a snapshot's.
 func (c *control) Restore(from io.ReadCloser) error {
-	defer from.Close() //nolint:errcheck // read to its end or failed already
+	defer func() { _ = from.Close() }() // read to its end or failed already
 	b, err := io.ReadAll(from)
 	if err != nil {
 		return fmt.Errorf("read a Raft snapshot: %w", err)

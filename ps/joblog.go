@@ -60,7 +60,7 @@ func (r *Replica) readLog(id string) ([]*api.LogLine, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer func() { _ = f.Close() }() // only read
 	var lines []*api.LogLine
 	scan := bufio.NewScanner(f)
 	scan.Buffer(nil, 1<<20)

@@ -3,9 +3,12 @@ package clustertest
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"convoy/api"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -48,5 +51,45 @@ func TestAnotherSeedGivesAnotherHash(t *testing.T) {
 	one, two := c.Submit(job(1, 1), Small()), c.Submit(job(1, 2), Small())
 	if a, b := c.WaitDone(one).Digest, c.WaitDone(two).Digest; a == b {
 		t.Errorf("seeds 1 and 2 both give %s", a)
+	}
+}
+
+// TestManyChunks sends every gradient and partial in more chunks than a window
+// holds, so that credits have to flow.
+func TestManyChunks(t *testing.T) {
+	want := hashOf(t, Config{Workers: 1}, job(1, 1))
+	if got := hashOf(t, Config{Replicas: 3, Workers: 2, ChunkFloats: 512}, job(1, 1)); got != want {
+		t.Errorf("digest %s, want %s", got, want)
+	}
+}
+
+func hashOf(t *testing.T, cfg Config, file string) string {
+	t.Helper()
+	c := Start(t, cfg)
+	return c.WaitDone(c.Submit(file, Small())).Digest
+}
+
+// TestCancelLetsTheNextJobRun cancels a running job: it ends where it is, and
+// the one that waited behind it runs to its end.
+func TestCancelLetsTheNextJobRun(t *testing.T) {
+	c := Start(t, Config{Replicas: 3, Workers: 2})
+	long, next := c.Submit(job(1000, 1), Small()), c.Submit(job(1, 1), Small())
+	c.WaitStep(long, 5)
+	c.Cancel(long)
+	if s := c.WaitEnd(long); s.Phase != api.Phase_PHASE_CANCELLED || s.Step >= s.Steps {
+		t.Errorf("the job ended as %v at step %d of %d, want cancelled", s.Phase, s.Step, s.Steps)
+	}
+	if got, want := c.WaitDone(next).Digest, hashOf(t, Config{Workers: 1}, job(1, 1)); got != want {
+		t.Errorf("digest %s, want %s", got, want)
+	}
+}
+
+// TestDivergenceEndsTheJob trains with a rate at which the loss overflows: the
+// job fails at that step, and says what to do.
+func TestDivergenceEndsTheJob(t *testing.T) {
+	c := Start(t, Config{Workers: 1})
+	s := c.WaitEnd(c.Submit("model: lenet-relu\ndata: {name: small, dir: .}\nepochs: 2\nbatch: 8\noptimizer: {lr: 1e30}\n", Small()))
+	if s.Phase != api.Phase_PHASE_FAILED || !strings.Contains(s.Reason, "diverged at step") {
+		t.Errorf("the job ended as %v: %q", s.Phase, s.Reason)
 	}
 }

@@ -171,6 +171,32 @@ func (c *Cluster) AddWorker() string {
 	return id
 }
 
+// Cancel cancels a job.
+func (c *Cluster) Cancel(job string) {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	_, err := c.client.Cancel(ctx, job)
+	c.must(err, "cancel job %s", job)
+}
+
+// StopReplica ends a replica as SIGTERM does: it hands over what it leads.
+func (c *Cluster) StopReplica(id string) {
+	c.t.Helper()
+	p := c.replicas[id]
+	p.stop(nil)
+	c.must(p.err, "stop replica %s", id)
+	delete(c.replicas, id)
+}
+
+// StopWorker ends a worker as SIGTERM does: it hands its blocks back.
+func (c *Cluster) StopWorker(id string) {
+	c.t.Helper()
+	c.workers[id].stop(nil)
+	c.must(c.workers[id].err, "stop worker %s", id)
+	delete(c.workers, id)
+}
+
 // KillWorker ends a worker as a crash would.
 func (c *Cluster) KillWorker(id string) {
 	c.t.Helper()

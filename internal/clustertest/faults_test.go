@@ -13,7 +13,7 @@ func faultJob() string {
 	if testing.Short() {
 		return job(6, 3)
 	}
-	return job(25, 3)
+	return job(12, 3)
 }
 
 // reference is the digest of faultJob without faults, in one process.
@@ -37,6 +37,12 @@ func TestFaultsChangeNothing(t *testing.T) {
 			c.KillWorker("w1")
 			c.KillWorker("w2")
 			c.AddWorker()
+		}},
+		{"a worker leaves", func(c *Cluster) { c.StopWorker("w1") }},
+		{"the leader leaves and comes back", func(c *Cluster) {
+			id := c.Leader()
+			c.StopReplica(id)
+			c.Restart(id)
 		}},
 		{"a worker joins", func(c *Cluster) { c.AddWorker() }},
 		{"a follower is killed", func(c *Cluster) { c.Kill(c.Follower()) }},
