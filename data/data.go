@@ -19,6 +19,7 @@ import (
 	"strings"
 
 	"convoy/floats"
+	"convoy/similar"
 )
 
 // Split is a numbered list of labelled images, safe for concurrent use.
@@ -80,50 +81,16 @@ func Builtin(name string) bool { return name == "digits" }
 func Open(name, dir string) (*Set, error) {
 	open, ok := sources[name]
 	if !ok {
-		return nil, fmt.Errorf("unknown data set %q%s: choose one of %s",
-			name, suggestion(name, Names()), strings.Join(Names(), ", "))
+		hint := ""
+		if near := similar.To(name, Names()); near != "" {
+			hint = fmt.Sprintf(" (did you mean %q?)", near)
+		}
+		return nil, fmt.Errorf("unknown data set %q%s: choose one of %s", name, hint, strings.Join(Names(), ", "))
 	}
 	if dir == "" && !Builtin(name) {
 		return nil, fmt.Errorf("data set %q needs the folder of its files: name it with --data-dir, or with dir in the job file", name)
 	}
 	return open(name, dir)
-}
-
-// suggestion returns a "did you mean" for the nearest of names, or nothing
-// where none is near.
-func suggestion(name string, names []string) string {
-	best, least := "", 1+len(name)/3
-	for _, n := range names {
-		if d := editDistance(strings.ToLower(name), n); d <= least {
-			best, least = n, d
-		}
-	}
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf(" (did you mean %q?)", best)
-}
-
-// editDistance is Levenshtein's: the fewest insertions, deletions and
-// replacements of bytes that make b of a.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replace := diagonal
-			if a[i] != b[j] {
-				replace++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replace, diagonal+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // unit holds v ÷ 255 for every pixel value v: a true division, as PyTorch's

@@ -12,6 +12,8 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/token"
+
+	"convoy/similar"
 )
 
 // key is one key of a job file: what it fills and which values it takes.
@@ -197,8 +199,11 @@ func unknown(path, prefix string) error {
 // the keys of groups by their last name, as in lr.
 func nearest(path, prefix string) string {
 	best, distance := "", 3
+	if len(path) < 2 || len(path) > 64 {
+		return ""
+	}
 	offer := func(name, full string) {
-		if d := edits(path, name); d < distance && d <= max(1, len(name)/3) && len(path) > 1 {
+		if d := similar.Edits(path, name); d < distance && d <= max(1, len(name)/3) {
 			best, distance = full, d
 		}
 	}
@@ -213,34 +218,6 @@ func nearest(path, prefix string) string {
 		}
 	}
 	return best
-}
-
-// edits is how many letters must be put in, left out, replaced or swapped with
-// their neighbour to turn a into b: the optimal string alignment distance
-// (Damerau, 1964).
-func edits(a, b string) int {
-	if len(a) > 64 {
-		return len(a)
-	}
-	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		before, last, row = last, row, before
-		row[0] = i + 1
-		for j := range len(b) {
-			replace := last[j]
-			if a[i] != b[j] {
-				replace++
-			}
-			row[j+1] = min(replace, row[j]+1, last[j+1]+1)
-			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
-				row[j+1] = min(row[j+1], before[j-1]+1)
-			}
-		}
-	}
-	return row[len(b)]
 }
 
 // entriesOf returns the entries of a mapping; ok is false for anything else.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"convoy/nn"
+	"convoy/similar"
 )
 
 // Model is a named network.
@@ -39,42 +40,8 @@ func Lookup(name string) (Model, error) {
 		}
 	}
 	hint := ""
-	if near := nearest(name); near != "" {
+	if near := similar.To(name, Names()); near != "" {
 		hint = fmt.Sprintf(": did you mean %q?", near)
 	}
 	return Model{}, fmt.Errorf("no model is named %q%s; the models are %s", name, hint, strings.Join(Names(), ", "))
-}
-
-// nearest returns the model's name that takes the fewest edits to reach from
-// name, or "" if all are far away.
-func nearest(name string) string {
-	best, fewest := "", len(name)/3+2
-	for _, n := range Names() {
-		if d := edits(strings.ToLower(name), n); d < fewest {
-			best, fewest = n, d
-		}
-	}
-	return best
-}
-
-// edits is the Levenshtein distance: how many insertions, deletions and
-// replacements of bytes lead from a to b.
-func edits(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
