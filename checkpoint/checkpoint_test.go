@@ -20,7 +20,7 @@ import (
 // sample is a small state of a run with or without momentum.
 func sample(momentum float32) (*optim.State, Meta, optim.SGD) {
 	f := job.Default()
-	f.Model, f.Optimizer.Momentum = "lenet", momentum
+	f.Model, f.Epochs, f.Optimizer = "lenet", 3, job.Optimizer{LR: 0.1, Momentum: momentum}
 	r := f.Recipe(job.Data{
 		Name: "digits", Manifest: digest.Of(nil).String(),
 		Train: 60000, Test: 10000, Classes: 10, Channels: 1, Height: 28, Width: 28,
