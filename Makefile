@@ -70,6 +70,10 @@ endif
 race: ## all tests under the race detector, the long ones shortened
 	go test -race -short -timeout $(RACETIME) -skip '$(SLOW)|TestDigitsManifest' ./...
 
+.PHONY: first
+first: ## README's first command, and the accuracy it promises
+	tools/first.sh
+
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (10s)
 	@grep -rlE '^func Fuzz' --include='*_test.go' . | while read -r file; do \
