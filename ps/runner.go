@@ -188,11 +188,10 @@ func (n *runner) begin() {
 	}
 }
 
-// prepare finds the first state: the newest whole checkpoint of a committed
-// step, or the initial state. A later one would be a state whose rows are lost,
-// and which nobody could commit.
+// prepare finds the first state: the newest checkpoint that is whole, or the
+// initial state. What was written is committed, see saves.
 func (n *runner) prepare(record *api.JobRecord) {
-	keeper, saved := n.fromCheckpoint(int(record.Committed))
+	keeper, saved := n.fromCheckpoint()
 	if keeper == nil {
 		s, err := n.r.cfg.Initial(n.job.Recipe)
 		if err != nil {
@@ -230,12 +229,9 @@ func (n *runner) unable(err error) {
 	})
 }
 
-func (n *runner) fromCheckpoint(committed int) (*state.Keeper, *CheckpointWritten) {
+func (n *runner) fromCheckpoint() (*state.Keeper, *CheckpointWritten) {
 	files := checkpointFiles(n.checkpoints())
 	for i := len(files) - 1; i >= 0; i-- {
-		if files[i].step > committed {
-			continue
-		}
 		s, meta, err := checkpoint.Read(files[i].path, n.job.SGD)
 		if err == nil && meta.Recipe.Hash() != n.job.Hash {
 			err = fmt.Errorf("%s is of another recipe", files[i].path)
