@@ -13,8 +13,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// job is a job of so many epochs of 13 training steps, the last of 3 examples for
-// 8 micro-batches, and an evaluation.
+// job is a job of so many epochs of 13 training steps (6 with -short), the last of
+// 3 examples for 8 micro-batches, and an evaluation.
 func job(epochs int, seed int) string {
 	return fmt.Sprintf("model: lenet-relu\ndata: {name: small, dir: .}\nepochs: %d\nbatch: 8\nseed: %d\noptimizer: {lr: 0.05, momentum: 0.5}\n", epochs, seed)
 }

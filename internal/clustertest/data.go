@@ -2,17 +2,23 @@ package clustertest
 
 import (
 	"sync"
+	"testing"
 
 	"convoy/data"
 )
 
 // Small is a data set of a hundred examples of the built-in digits, in sizes that
-// no batch and no number of micro-batches divides.
+// no batch and no number of micro-batches divides; with -short, as under the race
+// detector, which makes computing twenty times slower, it is half of that.
 var Small = sync.OnceValue(func() *data.Set {
 	digits := data.Digits()
 	about := digits.Manifest
 	about.Name, about.Generator = "small", 0
-	set, err := data.Import(about, first{digits.Train, 99}, first{digits.Test, 31})
+	train, test := 99, 31
+	if testing.Short() {
+		train, test = 43, 5
+	}
+	set, err := data.Import(about, first{digits.Train, train}, first{digits.Test, test})
 	if err != nil {
 		panic(err)
 	}

@@ -11,7 +11,7 @@ import (
 // as under the race detector, a step takes longer and fewer will do.
 func faultJob() string {
 	if testing.Short() {
-		return job(6, 3)
+		return job(8, 3)
 	}
 	return job(12, 3)
 }
