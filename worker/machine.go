@@ -1,17 +1,12 @@
 package worker
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"convoy/api"
 	"convoy/bus"
-	"convoy/digest"
 	"convoy/job"
-	"convoy/optim"
 	"convoy/state"
 	"convoy/tree"
 )
@@ -38,80 +33,6 @@ type MachineConfig struct {
 	Threads     int
 	ChunkFloats int // of a chunk on the wire; 0 means state.ChunkFloats
 }
-
-// What a Machine is told.
-type (
-	// Event is one of the types below.
-	Event any
-	// Tick passes the time.
-	Tick struct{}
-	// Received is a message off the bus.
-	Received struct{ bus.Message }
-	// Joined answers Join: the job's data and network are here and its gradients
-	// are listened to.
-	Joined struct {
-		ID  string // of the job
-		Job *state.Job
-		Err error
-	}
-	// FetchedState answers FetchState.
-	FetchedState struct {
-		Job string
-		*state.Copy
-		Err error
-	}
-	// FetchedGradient answers FetchGradient.
-	FetchedGradient struct {
-		Job      string
-		Gradient *state.Gradient
-		Err      error
-	}
-	// Computed brings one node of a Compute.
-	Computed struct {
-		Step int
-		Node tree.Node
-		Data []float32
-		Sums state.Sums
-	}
-	// Idle says that the Compute is done: the state is no longer read.
-	Idle struct{}
-	// Located answers Locate: who leads as a replica sees it.
-	Located struct{ Response *api.HeldResponse }
-	// Leave asks for a clean departure.
-	Leave struct{}
-)
-
-// What a Machine asks for.
-type (
-	// Action is one of the types below.
-	Action any
-	// Send publishes a message.
-	Send struct {
-		Subject string
-		Message bus.Message
-	}
-	// Join prepares a job: its recipe, data, network and subscription.
-	Join struct{ Job string }
-	// Drop lets go of the job.
-	Drop struct{}
-	// FetchState gets the state from any replica.
-	FetchState struct{ Job string }
-	// FetchGradient gets one gradient from any replica.
-	FetchGradient struct {
-		Job  string
-		Step int
-	}
-	// Compute computes nodes of a step. Until Idle nobody writes to the state.
-	Compute struct {
-		Step  int
-		Nodes []tree.Node
-		State *optim.State
-	}
-	// Locate asks any replica who leads.
-	Locate struct{ Job string }
-	// Note is worth a line in the log.
-	Note struct{ Text string }
-)
 
 // Machine is a worker's side of the protocol: a pure state machine, like ps's.
 type Machine struct {
@@ -249,112 +170,6 @@ func (m *Machine) received(msg bus.Message) {
 	}
 }
 
-// keepEarly keeps what the stream brings while the first state is on its way, as
-// far back as a state that is fetched now can need it.
-func (m *Machine) keepEarly(msg bus.Message) {
-	step, ok := streamStep(msg)
-	if !ok || len(m.early) >= maxEarly {
-		return
-	}
-	m.early = append(m.early, msg)
-	m.early = slices.DeleteFunc(m.early, func(old bus.Message) bool {
-		s, _ := streamStep(old)
-		return s+state.MaxAhead < step
-	})
-}
-
-// streamStep is the step of a gradient's chunk or row.
-func streamStep(msg bus.Message) (step uint64, ok bool) {
-	switch body := msg.Body.(type) {
-	case *api.Envelope_Gradient:
-		return body.Gradient.GetStep(), true
-	case *api.Envelope_Row:
-		return body.Row.GetStep(), true
-	}
-	return 0, false
-}
-
-// planned takes a plan that is not older than the one that stands. A plan
-// without a job sends the worker home.
-func (m *Machine) planned(term uint64, jobID string, p *api.Plan) {
-	if term < m.term || (term == m.term && jobID == m.jobID && p.Version < m.plan.version) {
-		return
-	}
-	m.heardAt = m.now
-	if jobID != m.jobID && len(m.computing) > 0 {
-		return // the state is in use; the leader sends the plan again
-	}
-	m.term = term
-	m.plan = standing{p.Version, p.Leader, int(p.Low), int(p.High)}
-	if jobID == m.jobID {
-		return
-	}
-	m.drop()
-	m.jobID = jobID
-	if jobID != "" {
-		m.joining = true
-		m.do(Join{jobID})
-	}
-}
-
-func (m *Machine) drop() {
-	if m.jobID != "" {
-		m.do(Drop{})
-	}
-	m.jobID, m.job, m.keeper, m.early, m.adopt = "", nil, nil, nil, nil
-	m.joining, m.fetching, m.anew, m.problem, m.differs = false, false, false, "", 0
-	m.headStep, m.behindAt = 0, 0
-	m.results = results{}
-}
-
-func (m *Machine) joined(ev Joined) {
-	switch {
-	case ev.ID != m.jobID: // another plan has come meanwhile
-	case ev.Err != nil:
-		m.failed(ev.Err)
-	default:
-		m.job, m.problem = ev.Job, ""
-		m.do(FetchState{m.jobID})
-	}
-}
-
-// failed notes why the job cannot be joined and tries again later.
-func (m *Machine) failed(err error) {
-	m.joining, m.retryAt = false, m.now+rejoinAfter
-	if text := err.Error(); text != m.problem {
-		m.problem = text
-		m.note("job %s: %v", m.jobID, err)
-	}
-}
-
-func (m *Machine) fetchedGradient(ev FetchedGradient) {
-	if ev.Job != m.jobID {
-		return
-	}
-	m.fetching = false
-	if ev.Err != nil {
-		m.fetchState() // the replicas no longer have it
-	} else if m.keeper != nil {
-		m.keeper.AddGradient(ev.Gradient)
-	}
-}
-
-func (m *Machine) fetchedState(ev FetchedState) {
-	if ev.Job != m.jobID {
-		return
-	}
-	m.fetching = false
-	switch {
-	case m.job == nil:
-	case ev.Err != nil && m.keeper == nil:
-		m.failed(ev.Err)
-	case ev.Err != nil:
-		m.note("job %s: %v; trying again", m.jobID, ev.Err)
-	default:
-		m.adopt = ev.Copy
-	}
-}
-
 func (m *Machine) advance() {
 	if len(m.computing) > 0 {
 		m.results.flush(m)
@@ -378,54 +193,6 @@ func (m *Machine) advance() {
 	m.results.begin(m.keeper.Step())
 	m.results.flush(m)
 	m.compute()
-}
-
-func (m *Machine) adoptState() {
-	c := m.adopt
-	m.adopt, m.joining = nil, false
-	if m.keeper == nil {
-		m.keeper = state.NewKeeper(m.job, c.State, c.Step, c.Chain)
-		m.problem = "" // a fetch that failed before
-		m.note("job %s: joined at step %d", m.jobID, c.Step)
-		early := m.early
-		m.early = nil
-		for _, msg := range early {
-			m.received(msg)
-		}
-		m.hello(false)
-		return
-	}
-	if c.Step <= m.keeper.Step() && !m.anew {
-		return // the replica asked was no further
-	}
-	m.anew = false
-	m.note("job %s: caught up from step %d to %d with a fetched state", m.jobID, m.keeper.Step(), c.Step)
-	m.keeper.Adopt(c.State, c.Step, c.Chain, nil)
-}
-
-// apply moves on as far as the gradients that are here allow.
-func (m *Machine) apply() {
-	for {
-		g, err := m.keeper.Next()
-		switch {
-		case errors.Is(err, state.ErrStateDiffers):
-			m.differs++
-			m.note("job %s step %d: %v; fetching the state", m.jobID, m.keeper.Step(), err)
-			if m.differs > 1 {
-				m.problem = "its state differed from the leader's twice: test this machine's memory, then start the worker again"
-			}
-			m.anew = true
-			m.fetchState()
-			return
-		case err != nil:
-			m.note("job %s: %v; fetching it again", m.jobID, err)
-			return
-		case g == nil:
-			return
-		}
-		m.keeper.Apply(g)
-		m.keeper.Committed(m.keeper.Step()) // a worker answers for no rows
-	}
 }
 
 // compute starts on the micro-batches of the plan that are not done yet.
@@ -456,89 +223,4 @@ func (m *Machine) wanted(w *api.Want) {
 		return
 	}
 	m.results.again(int(w.Low), int(w.High))
-}
-
-func (m *Machine) gradientChunk(msg bus.Message, c *api.Gradient) {
-	count, err := m.keeper.AddChunk(c, msg.Data)
-	if err != nil {
-		m.note("job %s: dropped a chunk from %s: %v", m.jobID, msg.From, err)
-		return
-	}
-	if count > 0 && count%creditEvery == 0 {
-		m.send(bus.ReplicaIn(m.cfg.Cluster, msg.From), &api.Envelope{Body: &api.Envelope_Credit{
-			Credit: &api.Credit{Step: c.Step, Chunks: uint32(count)},
-		}}, nil)
-	}
-}
-
-// located follows a cluster whose terms have begun anew, and which this worker
-// would otherwise take for an old leader for ever.
-func (m *Machine) located(r *api.HeldResponse) {
-	if r.Leader != "" && r.Term < m.term && m.now-m.heardAt >= locateAfter {
-		m.note("%s leads in term %d, which is before the last one heard of: following it", r.Leader, r.Term)
-		m.term, m.plan = r.Term, standing{}
-	}
-}
-
-// headed compares where the leader is with where this worker is.
-func (m *Machine) headed(term uint64, h *api.Head) {
-	if term < m.term || !bytes.Equal(h.RecipeHash, m.job.Hash[:]) {
-		return
-	}
-	m.heardAt, m.headStep = m.now, int(h.Step)
-	if chain := m.keeper.Chain(); m.headStep == m.keeper.Step() && !bytes.Equal(h.Chain, chain[:]) && len(m.computing) == 0 {
-		m.note("job %s step %d: the leader's state is another; fetching it", m.jobID, m.headStep)
-		m.anew = true
-		m.fetchState()
-		return
-	}
-	if m.headStep < m.keeper.Step() && m.now-m.offeredAt > offerEvery {
-		m.offeredAt = m.now
-		m.offer(h.Leader)
-	}
-}
-
-// offer hands the gradient applied last to a leader that took over before it
-// had it. It is the gradient, whoever made it, so the step need not be redone.
-func (m *Machine) offer(leader string) {
-	g := m.keeper.Last()
-	if g == nil || g.Step() != m.headStep || len(m.computing) > 0 {
-		if len(m.computing) == 0 {
-			m.anew = true // too far ahead to help: go back to where the leader is
-			m.fetchState()
-		}
-		return
-	}
-	to := bus.ReplicaIn(m.cfg.Cluster, leader)
-	for i := range int(g.Row.Chunks) {
-		low, high := state.Chunk(len(g.Data), int(g.Row.Chunks), i)
-		part := g.Data[low:high]
-		m.send(to, &api.Envelope{Body: &api.Envelope_Gradient{Gradient: &api.Gradient{
-			RecipeHash: g.Row.RecipeHash, Step: g.Row.Step, Chunk: uint32(i), Chunks: g.Row.Chunks, Checksum: digest.Chunk(part),
-		}}}, part)
-	}
-	m.send(to, &api.Envelope{Body: &api.Envelope_Row{Row: g.Row}}, nil)
-}
-
-// repairIfBehind fetches what the leader has published and the bus lost.
-func (m *Machine) repairIfBehind() {
-	t := m.keeper.Step()
-	switch {
-	case m.fetching || m.headStep <= t:
-		m.behindAt = 0
-	case m.behindAt == 0 || m.behindStep != t:
-		m.behindAt, m.behindStep = m.now, t
-	case m.now-m.behindAt > repairAfter && m.headStep == t+1:
-		m.fetching = true
-		m.do(FetchGradient{m.jobID, t})
-	case m.now-m.behindAt > repairAfter:
-		m.fetchState()
-	}
-}
-
-func (m *Machine) fetchState() {
-	if m.keeper != nil && !m.fetching {
-		m.fetching = true
-		m.do(FetchState{m.jobID})
-	}
 }
