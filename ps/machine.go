@@ -271,6 +271,12 @@ func (m *Machine) gradientChunk(msg bus.Message, c *api.Gradient) {
 
 // recorded takes note of what the log says of the job.
 func (m *Machine) recorded(r *api.JobRecord) {
+	if m.lead != nil && !m.running() && r.Phase == api.Phase_PHASE_RUNNING {
+		m.note("started: recipe %s, initial state %x", m.job.Hash, r.Start.StateDigest)
+	}
+	if m.lead != nil && r.Checkpoint.GetStep() > m.record.Checkpoint.GetStep() {
+		m.note("checkpoint at step %d is on a majority's disks", r.Checkpoint.Step)
+	}
 	m.record = r
 	if m.keeper != nil {
 		m.keeper.Committed(int(r.Committed))
@@ -319,6 +325,9 @@ func (m *Machine) noteFigures(r *api.StepRow) {
 	step := m.job.Sequence.At(int(r.Step))
 	f.Epoch = step.Epoch + 1
 	if step.Evaluation {
+		if m.lead != nil {
+			m.note("epoch %d of %d: test accuracy %.2f %%, test loss %.4f", f.Epoch, m.job.Sequence.Epochs, 100*float64(r.Correct)/float64(r.Examples), mean)
+		}
 		f.HasTest, f.TestLoss, f.TestAccuracy = true, mean, float64(r.Correct)/float64(r.Examples)
 	} else {
 		f.HasTrain, f.TrainLoss = true, mean

@@ -264,8 +264,22 @@ func (r *Replica) watch(c change) {
 	}
 	r.post(func() {
 		r.dirty = true
+		if c.job != nil && ended(c.job.Phase) && r.role.leading {
+			r.log(c.job.Submit.Job, ending(c.job))
+		}
 		r.refresh()
 	})
+}
+
+// ending is the last line of a job's log.
+func ending(j *api.JobRecord) string {
+	switch j.Phase {
+	case api.Phase_PHASE_FINISHED:
+		return fmt.Sprintf("finished after %d steps: state %x", j.Committed, j.LastDigest)
+	case api.Phase_PHASE_FAILED:
+		return fmt.Sprintf("failed after %d committed steps: %s", j.Committed, j.Reason)
+	}
+	return fmt.Sprintf("cancelled after %d committed steps", j.Committed)
 }
 
 // refresh follows the control FSM: it starts the active job's runner, tells it
