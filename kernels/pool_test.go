@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"convoy/internal/allocs"
 )
 
 func TestPoolRunsEachTaskOnce(t *testing.T) {
@@ -99,11 +101,11 @@ func TestNoAllocation(t *testing.T) {
 		for i := range p.scratch {
 			l.warm(i)
 		}
-		if n := testing.AllocsPerRun(5, step); n != 0 {
+		if n := allocs.Steady(step); n != 0 {
 			t.Errorf("%d threads: %v allocations in a step", threads, n)
 		}
 		f := func(int) {}
-		if n := testing.AllocsPerRun(5, func() { p.Run(9, f) }); n != 0 {
+		if n := allocs.Steady(func() { p.Run(9, f) }); n != 0 {
 			t.Errorf("%d threads: %v allocations in Run", threads, n)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"math"
 	"testing"
 
+	"convoy/internal/allocs"
 	"convoy/tree"
 )
 
@@ -124,7 +125,7 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 		p := net.NewPass(pool(t, threads))
 		large, small := batchOf(net, 13, 4), batchOf(net, 5, 4)
 		p.Gradient(params, large, grad)
-		if n := testing.AllocsPerRun(5, func() {
+		if n := allocs.Steady(func() {
 			p.Gradient(params, large, grad)
 			p.Gradient(params, small, grad)
 			p.Evaluate(params, large)
