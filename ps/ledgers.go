@@ -125,6 +125,9 @@ func (l *ledgers) ledger(job *api.JobRecord) (*ledger.Ledger, error) {
 	if err != nil {
 		return nil, err
 	}
+	if torn := led.Torn(); torn > 0 {
+		l.log.Warn("the ledger ended in a torn row, which is cut off and written again", zap.String("job", id), zap.Int64("bytes", torn))
+	}
 	l.open[id] = led
 	return led, nil
 }

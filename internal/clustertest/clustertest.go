@@ -339,9 +339,6 @@ func (c *Cluster) Rows(job string) []*api.LedgerRow {
 	return rows
 }
 
-// Client is a client of the cluster, for what has no helper here.
-func (c *Cluster) Client() *client.Client { return c.client }
-
 func (c *Cluster) eventually(what string, f func(context.Context) bool) {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
