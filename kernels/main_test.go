@@ -10,15 +10,13 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// eachImpl runs f for the references and for the fast paths.
+// eachImpl runs f with every implementation that this machine has.
 func eachImpl(t *testing.T, f func(t *testing.T)) {
-	for _, impl := range []struct {
-		name  string
-		plain bool
-	}{{"reference", true}, {"tiled", false}} {
-		t.Run(impl.name, func(t *testing.T) {
-			plain = impl.plain
-			defer func() { plain = false }()
+	before := active
+	defer func() { active = before }()
+	for _, i := range implementations {
+		t.Run(i.name, func(t *testing.T) {
+			active = i
 			f(t)
 		})
 	}

@@ -37,7 +37,7 @@ type Pool struct {
 	exited  sync.WaitGroup
 
 	funcJob funcJob
-	scratch []scratch // one for each thread
+	scratch [][]float32 // of each thread
 	ops     operations
 }
 
@@ -74,7 +74,7 @@ func NewPool(threads int) *Pool {
 		threads: threads,
 		helpers: make([]helper, threads-1),
 		left:    make(chan struct{}, 1),
-		scratch: make([]scratch, threads),
+		scratch: make([][]float32, threads),
 	}
 	p.exited.Add(len(p.helpers))
 	for i := range p.helpers {

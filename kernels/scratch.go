@@ -1,46 +1,21 @@
 package kernels
 
-// scratch is the memory of one thread of a pool; it grows to the largest
-// operation seen and stays.
-type scratch struct {
-	image    []float32
-	gradient operand
-	run      [1]run
-}
-
-// operations holds what a pool keeps from one operation to the next: tables and
-// jobs, so that starting one allocates nothing.
-type operations struct {
-	plans           map[Conv]*plan
-	forward         convForward
-	backwardData    convBackwardData
-	backwardWeights convBackwardWeights
-	planes          planes
-	elements        elements
-	losses          lossJob
-}
-
-// plan returns the tables of s.
-func (p *Pool) plan(s Conv) *plan {
-	t, ok := p.ops.plans[s]
-	if !ok {
-		if p.ops.plans == nil {
-			p.ops.plans = map[Conv]*plan{}
-		}
-		t = newPlan(s)
-		p.ops.plans[s] = t
+// reserve makes room for n floats for each thread; whoever calls run does it
+// before, so that which thread takes which task does not decide when memory
+// grows. It grows to the largest operation seen and stays.
+func (p *Pool) reserve(n int) {
+	for i := range p.scratch {
+		p.scratch[i] = grow(p.scratch[i], n)
 	}
-	return t
 }
 
-// grow returns v with length n, in new memory if it is too short; the elements
-// are not kept.
-func grow[T any](v []T, n int) []T {
-	if cap(v) < n {
-		return make([]T, n)
-	}
-	return v[:n]
-}
+// space returns n floats, at most as many as reserved, that belong to a thread
+// while it does a task; what is in them is of an earlier task.
+func (p *Pool) space(thread, n int) []float32 { return p.scratch[thread][:n] }
+
+// operations holds the jobs of the functions that have no plan of their own, so
+// that starting one allocates nothing.
+type operations struct{}
 
 // parts returns into how many parts a task is to be cut when there are tasks of
 // them, so that no thread stays idle; at most limit.

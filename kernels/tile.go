@@ -1,104 +1,81 @@
 package kernels
 
-// The inner loops of every product of matrices in this package. They keep their
-// sums in registers: nine of them, or eight, is what the compiler fits into the
-// sixteen of amd64 beside the operands; with more it spills, and a spilled sum
-// waits for the memory at each addition. The check of one column's bound stands
-// between its products and the next column's on purpose: it keeps the compiler
-// from computing all products first and running out of registers.
+import (
+	"math"
+	"unsafe"
+)
 
-// tile3x3 adds one piece of nine sums to sum:
+// A tile is one call of a micro-kernel: for each row r and column j of a block of
+// rows × 16 or 32 columns,
 //
-//	sum[3·c+r] += Σ a[k][r] · xc[off[k]] for r = 0, 1, 2 and c = 0, 1, 2
-func tile3x3(a [][3]float32, off []int32, x0, x1, x2 []float32, sum *[9]float32) {
-	off = off[:len(a)]
-	var s00, s10, s20, s01, s11, s21, s02, s12, s22 float32
-	k := 0
-	for ; k < len(a)-1; k += 2 { // by two: an eighth faster
-		o := off[k]
-		w0, w1, w2 := a[k][0], a[k][1], a[k][2]
-		v := x0[o]
-		s00 += float32(v * w0)
-		s10 += float32(v * w1)
-		s20 += float32(v * w2)
-		v = x1[o]
-		s01 += float32(v * w0)
-		s11 += float32(v * w1)
-		s21 += float32(v * w2)
-		v = x2[o]
-		s02 += float32(v * w0)
-		s12 += float32(v * w1)
-		s22 += float32(v * w2)
-		o = off[k+1]
-		w0, w1, w2 = a[k+1][0], a[k+1][1], a[k+1][2]
-		v = x0[o]
-		s00 += float32(v * w0)
-		s10 += float32(v * w1)
-		s20 += float32(v * w2)
-		v = x1[o]
-		s01 += float32(v * w0)
-		s11 += float32(v * w1)
-		s21 += float32(v * w2)
-		v = x2[o]
-		s02 += float32(v * w0)
-		s12 += float32(v * w1)
-		s22 += float32(v * w2)
-	}
-	if k < len(a) {
-		o := off[k]
-		w0, w1, w2 := a[k][0], a[k][1], a[k][2]
-		v := x0[o]
-		s00 += float32(v * w0)
-		s10 += float32(v * w1)
-		s20 += float32(v * w2)
-		v = x1[o]
-		s01 += float32(v * w0)
-		s11 += float32(v * w1)
-		s21 += float32(v * w2)
-		v = x2[o]
-		s02 += float32(v * w0)
-		s12 += float32(v * w1)
-		s22 += float32(v * w2)
-	}
-	sum[0] += s00
-	sum[1] += s10
-	sum[2] += s20
-	sum[3] += s01
-	sum[4] += s11
-	sum[5] += s21
-	sum[6] += s02
-	sum[7] += s12
-	sum[8] += s22
+//	sum     = Σ A[r][k] · B[k][j], one FMA chain from +0 over the segments and k in each
+//	C[r][j] = max(low, init[r][j] + sum)      (init + sum is left out where init is nil)
+//
+// where max(low, v) is low if low > v, else v. There are two forms. In rows, row
+// r of A begins aRow bytes after row r−1 and its k are contiguous. In columns, the
+// rows of one k are contiguous, and k is aStep bytes after k−1. Columns of B, C
+// and init are contiguous; k of B is bStep bytes after k−1. After each segment of
+// k products A's pointer, which stands behind the last k, moves on by aSeg bytes,
+// and B's by bSeg. Steps are in bytes; only the pointers of the micro-kernel's
+// own loads may be formed outside of a slice.
+//
+// The layout of the struct is known to internal/gen.
+type tile struct {
+	a       unsafe.Pointer
+	aRow    uintptr // rows: from one row of A to the next
+	aStep   uintptr // columns: from one k of A to the next
+	aSeg    uintptr
+	b       unsafe.Pointer
+	bStep   uintptr
+	bSeg    uintptr
+	c       unsafe.Pointer
+	cRow    uintptr
+	init    unsafe.Pointer // nil for none; may be c, to add to it, or the bias, with an initRow of 0
+	initRow uintptr
+	k       uintptr // products of a segment, at least 1
+	segs    uintptr // at least 1
+	low     float32 // 0 for ReLU, noLow for none
+	_       float32
 }
 
-// tile2x4 adds one piece of eight sums to sum:
-//
-//	sum[2·c+r] += Σ a[k][r] · xc[off[k]] for r = 0, 1 and c = 0 … 3
-func tile2x4(a [][2]float32, off []int32, x0, x1, x2, x3 []float32, sum *[8]float32) {
-	off = off[:len(a)]
-	var s00, s10, s01, s11, s02, s12, s03, s13 float32
-	for k := range a {
-		o := off[k]
-		w0, w1 := a[k][0], a[k][1]
-		v := x0[o]
-		s00 += float32(v * w0)
-		s10 += float32(v * w1)
-		v = x1[o]
-		s01 += float32(v * w0)
-		s11 += float32(v * w1)
-		v = x2[o]
-		s02 += float32(v * w0)
-		s12 += float32(v * w1)
-		v = x3[o]
-		s03 += float32(v * w0)
-		s13 += float32(v * w1)
+// noLow is a tile's low that changes nothing.
+var noLow = float32(math.Inf(-1))
+
+// A micro is a micro-kernel for one number of rows and of columns.
+type micro func(t *tile)
+
+// element is where float32 i after p is.
+func element(p unsafe.Pointer, bytes uintptr, i int) *float32 {
+	return (*float32)(unsafe.Add(p, int(bytes)+4*i))
+}
+
+// genericRows and genericColumns are the micro-kernels of both forms for any
+// number of rows and columns.
+func genericRows(t *tile, rows, cols int) { genericTile(t, rows, cols, t.aRow, 4) }
+
+func genericColumns(t *tile, rows, cols int) { genericTile(t, rows, cols, 4, t.aStep) }
+
+func genericTile(t *tile, rows, cols int, aRow, aStep uintptr) {
+	for r := range rows {
+		for j := range cols {
+			var sum float32
+			a, b := uintptr(r)*aRow, uintptr(0)
+			for range t.segs {
+				for range t.k {
+					sum = fma(*element(t.a, a, 0), *element(t.b, b, j), sum)
+					a += aStep
+					b += t.bStep
+				}
+				a += t.aSeg
+				b += t.bSeg
+			}
+			if t.init != nil {
+				sum = *element(t.init, uintptr(r)*t.initRow, j) + sum
+			}
+			if t.low > sum {
+				sum = t.low
+			}
+			*element(t.c, uintptr(r)*t.cRow, j) = sum
+		}
 	}
-	sum[0] += s00
-	sum[1] += s10
-	sum[2] += s01
-	sum[3] += s11
-	sum[4] += s02
-	sum[5] += s12
-	sum[6] += s03
-	sum[7] += s13
 }

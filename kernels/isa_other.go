@@ -1,0 +1,3 @@
+package kernels
+
+func machineImplementations() []*isa { return nil }
