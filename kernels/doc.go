@@ -25,3 +25,5 @@
 // Lengths that do not fit are a programmer's error: the functions panic and name
 // the numbers.
 package kernels
+
+//go:generate go run ./internal/gen

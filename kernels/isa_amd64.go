@@ -1,0 +1,26 @@
+//go:build !purego
+
+package kernels
+
+import "golang.org/x/sys/cpu"
+
+// machineImplementations are those of amd64 that this machine can run.
+func machineImplementations() []*isa {
+	var list []*isa
+	x := &cpu.X86
+	if x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL {
+		list = append(list, &isa{
+			name: "avx512", rows: 14, cols: 32,
+			tileRows: avx512TileRows, tileColumns: avx512TileColumns, vectors: avx512Vectors,
+		})
+	}
+	if x.HasAVX2 && x.HasFMA {
+		list = append(list, &isa{
+			name: "avx2", rows: 6, cols: 16,
+			tileRows: avx2TileRows, tileColumns: avx2TileColumns, vectors: avx2Vectors,
+		})
+	}
+	return list
+}
+
+var avx512Vectors, avx2Vectors = genericVectors, genericVectors
