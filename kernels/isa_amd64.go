@@ -23,4 +23,7 @@ func machineImplementations() []*isa {
 	return list
 }
 
-var avx512Vectors, avx2Vectors = genericVectors, genericVectors
+var (
+	avx512Vectors = vectors{transforms: avx512Transforms}
+	avx2Vectors   = vectors{transforms: avx2Transforms}
+)

@@ -10,4 +10,4 @@ func machineImplementations() []*isa {
 	}}
 }
 
-var neonVectors = genericVectors
+var neonVectors = vectors{transforms: neonTransforms}

@@ -3,6 +3,8 @@ package kernels
 // vectors are the inner loops of an isa beside the tiles. Each has a generic
 // version; a generated one handles whole vectors alone, and the caller gives the
 // rest of a row to the generic one.
-type vectors struct{}
+type vectors struct {
+	transforms [transformForms]func(t *transform) // Winograd's, by form
+}
 
-var genericVectors = vectors{}
+var genericVectors = vectors{transforms: genericTransforms}

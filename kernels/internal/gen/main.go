@@ -23,6 +23,7 @@ type group struct {
 
 var groups = []group{
 	{"tile", tiles},
+	{"winograd", transforms},
 }
 
 func main() {
