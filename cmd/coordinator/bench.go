@@ -1,0 +1,106 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"convoy/bench"
+	"convoy/cmd/internal/cli"
+)
+
+func benchCommand() *cobra.Command {
+	return cli.Group("bench", "Measure how fast this machine trains",
+		`These commands measure on random data, without a cluster: a worker's whole
+training step, and each layer's kernels beside what the processor can do at most.
+docs/benchmarks.md has the figures of the reference machine beside PyTorch's.`,
+		benchStepCommand())
+}
+
+func benchStepCommand() *cobra.Command {
+	var run benchRun
+	var o bench.StepOptions
+	c := &cobra.Command{
+		Use:   "step",
+		Short: "Measure a worker's whole training step",
+		Long: `Measures a worker's training step without the network: forward and backward in
+micro-batches, their sum, the digest of the gradient, the update and the digest
+of the state where it is due. Images and labels are random; the figure is the
+median of five measurements.`,
+		Example: `  coordinator bench step --model lenet-relu
+  coordinator bench step --model lenet --batch 256 --threads 2 --seconds 10 -o json`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			o.Direct, o.Threads, o.Time = run.algorithm.direct(), run.threads, run.time()
+			if err := o.Check(); err != nil {
+				return cli.Usage(err)
+			}
+			r, err := bench.Step(c.Context(), o)
+			if err != nil {
+				return err
+			}
+			if run.output == jsonOutput {
+				return json.NewEncoder(c.OutOrStdout()).Encode(r) // one line
+			}
+			return printStep(c.OutOrStdout(), r)
+		},
+	}
+	c.Flags().StringVar(&o.Model, "model", "lenet-relu", "network to measure")
+	c.Flags().IntVar(&o.Batch, "batch", 256, "examples of a step")
+	c.Flags().IntVar(&o.MicroBatches, "micro-batches", 8, "slices of the batch, a power of two")
+	run.flags(c, 5)
+	return c
+}
+
+// benchRun are the flags that all measurements have.
+type benchRun struct {
+	threads   int
+	seconds   float64
+	algorithm algorithm
+	output    output
+}
+
+func (r *benchRun) flags(c *cobra.Command, seconds float64) {
+	c.Flags().IntVar(&r.threads, "threads", runtime.GOMAXPROCS(0), "goroutines that compute")
+	c.Flags().Float64Var(&r.seconds, "seconds", seconds, "time of a measurement, repetitions included")
+	r.algorithm = "auto"
+	c.Flags().Var(&r.algorithm, "algorithm", "of convolutions: auto, or direct for no other")
+	r.output.flag(c)
+}
+
+// time is what --seconds says; what is out of range stays so.
+func (r *benchRun) time() time.Duration {
+	return time.Duration(min(max(r.seconds, -1), 1e6) * float64(time.Second))
+}
+
+// algorithm is the --algorithm flag.
+type algorithm string
+
+func (a *algorithm) String() string { return string(*a) }
+func (a *algorithm) Type() string   { return "name" }
+func (a *algorithm) Set(s string) error {
+	if s != "auto" && s != "direct" {
+		return errors.New("want auto or direct")
+	}
+	*a = algorithm(s)
+	return nil
+}
+func (a *algorithm) direct() bool { return *a == "direct" }
+
+func printStep(w io.Writer, r bench.StepResult) error {
+	return table(w, [][]string{
+		{"model", r.Model},
+		{"batch", fmt.Sprintf("%d in %d micro-batches", r.Batch, r.MicroBatches)},
+		{"threads", fmt.Sprint(r.Threads)},
+		{"kernels", fmt.Sprintf("%s, algorithm %s", r.Implementation, r.Algorithm)},
+		{"images/s", fmt.Sprintf("%.4g (%.4g to %.4g)", r.ImagesPerSec, r.Min, r.Max)},
+		{"ms a step", fmt.Sprintf("%.4g", r.MS)},
+		{"GFLOP/s", fmt.Sprintf("%.4g", r.GFLOPS)},
+		{"loss", fmt.Sprintf("%.4g", r.Loss)},
+	})
+}
