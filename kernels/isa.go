@@ -17,6 +17,7 @@ type isa struct {
 	// and rows.
 	tileRows, tileColumns [3][maxRows + 1]micro
 	vectors
+	peak peakLoops
 }
 
 // maxRows is the number of rows of the largest tile of any isa.
@@ -26,7 +27,7 @@ const maxRows = 14
 var generic = newGeneric()
 
 func newGeneric() *isa {
-	g := &isa{name: "generic", rows: 6, cols: 32, vectors: genericVectors}
+	g := &isa{name: "generic", rows: 6, cols: 32, vectors: genericVectors, peak: genericPeak}
 	for nv := 1; nv <= 2; nv++ {
 		for rows := 1; rows <= maxRows; rows++ {
 			g.tileRows[nv][rows] = func(t *tile) { genericRows(t, rows, 16*nv) }

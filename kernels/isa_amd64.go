@@ -12,12 +12,14 @@ func machineImplementations() []*isa {
 		list = append(list, &isa{
 			name: "avx512", rows: 14, cols: 32,
 			tileRows: avx512TileRows, tileColumns: avx512TileColumns, vectors: avx512Vectors,
+			peak: avx512Peak,
 		})
 	}
 	if x.HasAVX2 && x.HasFMA {
 		list = append(list, &isa{
 			name: "avx2", rows: 6, cols: 16,
 			tileRows: avx2TileRows, tileColumns: avx2TileColumns, vectors: avx2Vectors,
+			peak: avx2Peak,
 		})
 	}
 	return list

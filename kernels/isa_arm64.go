@@ -7,6 +7,7 @@ func machineImplementations() []*isa {
 	return []*isa{{
 		name: "neon", rows: 6, cols: 16,
 		tileRows: neonTileRows, tileColumns: neonTileColumns, vectors: neonVectors,
+		peak: neonPeak,
 	}}
 }
 

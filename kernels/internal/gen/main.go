@@ -22,6 +22,7 @@ type group struct {
 }
 
 var groups = []group{
+	{"peak", peaks},
 	{"tile", tiles},
 	{"winograd", transforms},
 }
