@@ -38,6 +38,7 @@ type Pool struct {
 
 	funcJob funcJob
 	scratch [][]float32 // of each thread
+	locals  []local
 	ops     operations
 }
 
@@ -75,6 +76,7 @@ func NewPool(threads int) *Pool {
 		helpers: make([]helper, threads-1),
 		left:    make(chan struct{}, 1),
 		scratch: make([][]float32, threads),
+		locals:  make([]local, threads),
 	}
 	p.exited.Add(len(p.helpers))
 	for i := range p.helpers {

@@ -25,3 +25,11 @@ func (p *Pool) parts(tasks, limit int) int {
 	}
 	return min(limit, (2*p.threads+tasks-1)/tasks)
 }
+
+// A local is what a thread's tasks pass by address to micro-kernels; on a
+// goroutine's stack it would escape and be allocated.
+type local struct {
+	tile  tile
+	block block
+	_     [alignment]byte // no cache line belongs to two threads
+}

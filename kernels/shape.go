@@ -155,15 +155,16 @@ func must(err error) {
 	}
 }
 
-// checkCuts panics unless cuts are the boundaries of a power of two of
-// micro-batches over n examples, of which there is at least one.
-func checkCuts(op string, cuts []int, n int) {
+// lastCut returns how many examples cuts end at; it panics unless they are the
+// boundaries of a power of two of micro-batches over at least one example.
+func lastCut(op string, cuts []int) int {
 	m := len(cuts) - 1
-	ok := m >= 1 && m&(m-1) == 0 && cuts[0] == 0 && cuts[m] == n && n > 0
+	ok := m >= 1 && m&(m-1) == 0 && cuts[0] == 0 && cuts[m] > 0
 	for i := 0; ok && i < m; i++ {
 		ok = cuts[i] <= cuts[i+1]
 	}
 	if !ok {
-		panic(fmt.Sprintf("kernels: %s: cuts %v are not the boundaries of a power of two of micro-batches over %d examples, at least one", op, cuts, n))
+		panic(fmt.Sprintf("kernels: %s: cuts %v are not the boundaries of a power of two of micro-batches over at least one example", op, cuts))
 	}
+	return cuts[m]
 }

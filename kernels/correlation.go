@@ -1,0 +1,141 @@
+package kernels
+
+// A correlation computes maps of rows×width pixels in the direct way:
+//
+//	out[r][q][o] = init + Σ in[top+r·strideH+i][left+q·strideW+j][c] · w[o][c][i][j]
+//
+// over (i, j, c) in that order; in is inH×inW and zero outside. Forward is one, and
+// backward-data one for each phase of a stride.
+type correlation struct {
+	isa               *isa
+	channels, outputs int
+	kh, kw            int
+	inH, inW          int
+	top, left         int
+	strideH, strideW  int
+	rows, width       int
+	out               lattice
+	weights           weightOrder
+
+	pieces []kernelPiece
+	panels []float32 // [outputs/cols][kh][kw][channels][cols], zeros for missing outputs
+	bias   []float32 // as wide as the panels
+	call   correlationCall
+}
+
+// A lattice is the pixels of an h×w map that a correlation writes to: every
+// strideH-th row from top on and every strideW-th pixel of it from left on.
+type lattice struct{ h, w, top, left, strideH, strideW int }
+
+// A weightOrder is where the weight of an output, channel, kernel row and column
+// is: first plus each times its step.
+type weightOrder struct{ first, output, channel, row, column int }
+
+// A kernelPiece is a piece of the sum over a kernel: of rows kernel rows from row
+// on, the n products of each row's run from first on.
+type kernelPiece struct{ row, rows, first, n int }
+
+// kernelPieces cuts a sum over kh kernel rows of run products each.
+func kernelPieces(kh, run int) (pieces []kernelPiece) {
+	if run <= piece {
+		rows := newPartition(kh, piece/run)
+		for i := range rows.parts {
+			pieces = append(pieces, kernelPiece{rows.from(i), rows.from(i+1) - rows.from(i), 0, run})
+		}
+		return pieces
+	}
+	parts := newPartition(run, piece)
+	for row := range kh {
+		for i := range parts.parts {
+			pieces = append(pieces, kernelPiece{row, 1, parts.from(i), parts.from(i+1) - parts.from(i)})
+		}
+	}
+	return pieces
+}
+
+// A correlationCall is the arguments of one run.
+type correlationCall struct {
+	pool    *Pool
+	in, out Maps
+	bias    []float32
+	low     float32
+	add     bool
+	// A task is a part of the rows of an example. Where flat, all pixels of all
+	// examples are one row of one example, cut into tasks in width.
+	flat  bool
+	parts partition
+	// padded says that a task copies the rows it reads, with the zeros around.
+	padded bool
+}
+
+func (c *correlation) plan() {
+	c.pieces = kernelPieces(c.kh, c.kw*c.channels)
+}
+
+// depth is the number of products in a sum.
+func (c *correlation) depth() int { return c.kh * c.kw * c.channels }
+
+// panelWidth is the width of the panel that begins with output o.
+func (c *correlation) panelWidth(o int) int {
+	if c.outputs-o <= 16 {
+		return 16
+	}
+	return c.isa.cols
+}
+
+// panelled is the number of outputs with those that fill the last panel.
+func (c *correlation) panelled() int {
+	last := (c.outputs - 1) / c.isa.cols * c.isa.cols
+	return last + c.panelWidth(last)
+}
+
+func (c *correlation) floats() int { return c.panelled()*(c.depth()+1) + c.isa.rows*c.isa.cols }
+
+func (c *correlation) pack(p *Pool, w []float32) {
+	c.panels = grow(c.panels, c.panelled()*c.depth())
+	c.call.bias = w
+	p.run((c.outputs+c.isa.cols-1)/c.isa.cols, (*packJob)(c))
+	c.call.bias = nil
+}
+
+// A packJob packs one panel a task.
+type packJob correlation
+
+func (j *packJob) do(_, task int) {
+	c, w := (*correlation)(j), j.call.bias
+	o := task * c.isa.cols
+	width := c.panelWidth(o)
+	panel := c.panels[o*c.depth():][:width*c.depth()]
+	present := min(width, c.outputs-o)
+	at := 0
+	for row := range c.kh {
+		for column := range c.kw {
+			for channel := range c.channels {
+				from := c.weights.first + o*c.weights.output + channel*c.weights.channel + row*c.weights.row + column*c.weights.column
+				for x := range present {
+					panel[at+x] = w[from+x*c.weights.output]
+				}
+				clear(panel[at+present : at+width])
+				at += width
+			}
+		}
+	}
+}
+
+// run computes the maps of n examples. It begins with the bias, or with what out
+// holds where add, or with nothing.
+func (c *correlation) run(p *Pool, n int, in, out Maps, bias []float32, low float32, add bool) {
+	if n == 0 {
+		return
+	}
+	c.call = correlationCall{pool: p, in: in, out: out, low: low, add: add}
+	if bias != nil {
+		c.bias = grow(c.bias, c.panelled())
+		clear(c.bias[copy(c.bias, bias):])
+		c.call.bias = c.bias
+	}
+	tasks := c.divide(p, n)
+	p.reserve(c.scratch())
+	p.run(tasks, (*correlationJob)(c))
+	c.call = correlationCall{}
+}
