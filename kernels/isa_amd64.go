@@ -26,6 +26,6 @@ func machineImplementations() []*isa {
 }
 
 var (
-	avx512Vectors = vectors{transforms: avx512Transforms}
-	avx2Vectors   = vectors{transforms: avx2Transforms}
+	avx512Vectors = vectors{avx512Transforms, genericElements, genericPooling}
+	avx2Vectors   = vectors{avx2Transforms, genericElements, genericPooling}
 )

@@ -11,4 +11,4 @@ func machineImplementations() []*isa {
 	}}
 }
 
-var neonVectors = vectors{transforms: neonTransforms}
+var neonVectors = vectors{neonTransforms, genericElements, genericPooling}

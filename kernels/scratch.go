@@ -15,7 +15,16 @@ func (p *Pool) space(thread, n int) []float32 { return p.scratch[thread][:n] }
 
 // operations holds the jobs of the functions that have no plan of their own, so
 // that starting one allocates nothing.
-type operations struct{}
+type operations struct {
+	elements      elementsJob
+	copies        copyJob
+	transposition transposition
+	pooling       poolingJob
+	normalise     lrnJob
+	dropout       dropoutJob
+	update        updateJob
+	losses        lossJob
+}
 
 // parts returns into how many parts a task is to be cut when there are tasks of
 // them, so that no thread stays idle; at most limit.

@@ -85,6 +85,7 @@ type Pool2D struct {
 	StrideH, StrideW int  // at least 1
 	PadH, PadW       int  // added on each side, at most half the window
 	CountPad         bool // average pooling divides by KH·KW, padding included
+	ReLU             bool // max pooling of a ReLU's output, whose gradient its backward pass takes too
 }
 
 // Check returns an error that names the first dimension that makes no sense.
@@ -168,3 +169,6 @@ func lastCut(op string, cuts []int) int {
 	}
 	return cuts[m]
 }
+
+// plane is the i-th size elements of v.
+func plane[T any](v []T, i, size int) []T { return v[i*size:][:size] }

@@ -5,6 +5,8 @@ package kernels
 // rest of a row to the generic one.
 type vectors struct {
 	transforms [transformForms]func(t *transform) // Winograd's, by form
+	elementVectors
+	poolingVectors
 }
 
-var genericVectors = vectors{transforms: genericTransforms}
+var genericVectors = vectors{genericTransforms, genericElements, genericPooling}

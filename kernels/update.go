@@ -1,0 +1,94 @@
+package kernels
+
+import "unsafe"
+
+// SGD is one step of stochastic gradient descent as package optim defines it.
+type SGD struct {
+	LR, Momentum, Decay float32
+	Nesterov            bool
+}
+
+// Update takes params and velocity one step further: with g = grad + Decay·p,
+//
+//	v = Momentum·v + g
+//	p = p − LR·v                    or, with Nesterov, p − LR·(g + Momentum·v)
+//
+// and without a momentum p = p − LR·g, velocity being nil. Every product is
+// rounded before it is added, unlike those of the other operations, and a Decay
+// of 0 leaves grad as it is. The lengths are one; a window of the vectors gets the
+// bits that it gets in the whole. p is nil for the caller's goroutine alone.
+func Update(p *Pool, s SGD, params, velocity, grad []float32) {
+	const op = "Update"
+	length(op, "grad", len(grad), len(params))
+	if s.Momentum != 0 {
+		length(op, "velocity", len(velocity), len(params))
+	}
+	j := updateJob{s: s, params: params, velocity: velocity, grad: grad}
+	tasks := (len(params) + taskFloats - 1) / taskFloats
+	if p == nil {
+		var r rows
+		for i := range tasks {
+			j.task(&r, i)
+		}
+		return
+	}
+	j.args = rowsFor(p, p.ops.update.args)
+	p.ops.update = j
+	p.run(tasks, &p.ops.update)
+	p.ops.update = updateJob{args: j.args}
+}
+
+type updateJob struct {
+	s                      SGD
+	params, velocity, grad []float32
+	args                   []rows
+}
+
+func (j *updateJob) do(thread, task int) { j.task(&j.args[thread], task) }
+
+func (j *updateJob) task(r *rows, task int) {
+	low := task * taskFloats
+	high := min(low+taskFloats, len(j.params))
+	j.s.update(r, j.params[low:high], j.velocity, j.grad[low:high], low)
+}
+
+// update does a window that begins at low of velocity.
+func (s *SGD) update(r *rows, params, velocity, grad []float32, low int) {
+	*r = rows{
+		g: unsafe.Pointer(&grad[0]), y: unsafe.Pointer(&params[0]),
+		rows: 1, n: uintptr(len(params)),
+	}
+	r.s = [4]float32{s.LR, s.Decay, s.Momentum}
+	op := opUpdate
+	r.x = r.y // not used
+	if s.Momentum != 0 {
+		r.x = unsafe.Pointer(&velocity[low])
+		op = opUpdateMomentum
+		if s.Nesterov {
+			op = opUpdateNesterov
+		}
+	}
+	if s.Decay != 0 {
+		op++
+	}
+	r.apply(op, 4)
+}
+
+func genericUpdate(r *rows, momentum, decay, nesterov bool) {
+	lr, d, mu := r.s[0], r.s[1], r.s[2]
+	for i := range int(r.n) {
+		p, v := element(r.y, 0, i), *element(r.g, 0, i)
+		if decay {
+			v += float32(d * *p)
+		}
+		if momentum {
+			g, velocity := v, element(r.x, 0, i)
+			v = float32(mu**velocity) + g
+			*velocity = v
+			if nesterov {
+				v = g + float32(mu*v)
+			}
+		}
+		*p -= float32(lr * v)
+	}
+}
