@@ -231,9 +231,25 @@ func FuzzConvolution(f *testing.F) {
 	})
 }
 
-// checkConvolution compares the direct algorithm with the references, bit for
-// bit, for every implementation and several numbers of threads.
+// A convolutionReference is the definition of an algorithm, written out.
+type convolutionReference struct {
+	plan            func(s Conv) *Convolution
+	forward         func(s Conv, n int, x Maps, w, b []float32, relu bool, y Maps)
+	backwardData    func(s Conv, n int, gy Maps, w []float32, gx Maps, add bool)
+	backwardWeights func(s Conv, x, gy Maps, cuts []int, gw, gb []float32)
+}
+
+// checkConvolution checks the direct algorithm.
 func checkConvolution(t *testing.T, s Conv, n int, seed uint32) {
+	checkAlgorithm(t, s, n, seed, convolutionReference{
+		func(s Conv) *Convolution { return NewConvolution(s, true) },
+		referenceForward, referenceBackwardData, referenceBackwardWeights,
+	})
+}
+
+// checkAlgorithm compares an algorithm with its reference, bit for bit, for every
+// implementation and several numbers of threads.
+func checkAlgorithm(t *testing.T, s Conv, n int, seed uint32, reference convolutionReference) {
 	z := noise(seed)
 	extra := int(seed % 3 * 5)
 	x, w, b := maps(z.sparse, n*s.H*s.W, s.C, 0), z.floats(s.Weights()), z.floats(s.O)
@@ -245,15 +261,15 @@ func checkConvolution(t *testing.T, s Conv, n int, seed uint32) {
 	gx0 := maps(z.floats, n*s.H*s.W, s.C, extra)
 	y, yPlain, gx, gxAdd := y0.clone(), y0.clone(), gx0.clone(), gx0.clone()
 	gw, gb, cuts := stale(s.Weights()), stale(s.O), cutsFrom(n, seed)
-	referenceForward(s, n, x, w, b, true, y)
-	referenceForward(s, n, x, w, nil, false, yPlain)
-	referenceBackwardData(s, n, gy, w, gx, false)
-	referenceBackwardData(s, n, gy, w, gxAdd, true)
-	referenceBackwardWeights(s, x, gy, cuts, gw, gb)
+	reference.forward(s, n, x, w, b, true, y)
+	reference.forward(s, n, x, w, nil, false, yPlain)
+	reference.backwardData(s, n, gy, w, gx, false)
+	reference.backwardData(s, n, gy, w, gxAdd, true)
+	reference.backwardWeights(s, x, gy, cuts, gw, gb)
 	eachImpl(t, func(t *testing.T) {
 		for _, threads := range threadCounts[:3] {
 			p := NewPool(threads)
-			c := NewConvolution(s, true)
+			c := reference.plan(s)
 			c.Pack(p, w, true)
 			got := y0.clone()
 			c.Forward(p, n, x, b, true, got)

@@ -38,7 +38,8 @@ func (p *Pool) parts(tasks, limit int) int {
 // A local is what a thread's tasks pass by address to micro-kernels; on a
 // goroutine's stack it would escape and be allocated.
 type local struct {
-	tile  tile
-	block block
-	_     [alignment]byte // no cache line belongs to two threads
+	tile      tile
+	block     block
+	transform transform
+	_         [alignment]byte // no cache line belongs to two threads
 }
