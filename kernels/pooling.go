@@ -176,11 +176,11 @@ func (j *poolingJob) forwardRow(a *windows, n, oh int) {
 		pixel := (n*j.outH+oh)*j.outW + ow
 		*a = windows{
 			x:    j.x.at((n*s.H+h0)*s.W+w0, 0),
-			xRow: uintptr(4 * j.x.Pitch * s.W), xCol: uintptr(4 * j.x.Pitch), xStep: uintptr(4 * j.x.Pitch * s.StrideW),
-			rows: h1 - h0, cols: w1 - w0,
-			y: j.y.at(pixel, 0), yStep: uintptr(4 * j.y.Pitch),
-			pixels: run, n: s.C,
-			k: int32(k), kCol: 1, kRow: int32(s.KW),
+			xCol: uintptr(4 * j.x.Pitch), xSeg: uintptr(4 * j.x.Pitch * (s.W - w1 + w0)),
+			xStep: uintptr(4 * j.x.Pitch * s.StrideW),
+			y:     j.y.at(pixel, 0), yStep: uintptr(4 * j.y.Pitch),
+			rows: h1 - h0, cols: w1 - w0, pixels: run, n: s.C,
+			k: int32(k), kCol: 1, kSeg: int32(s.KW - w1 + w0),
 			count: s.count(h0, h1, w0, w1),
 		}
 		if s.ReLU {
@@ -222,13 +222,15 @@ func (j *poolingJob) backwardRow(a *windows, n, ih int) {
 // that cover the first are h0 … h1−1 and w0 … w1−1.
 func (j *poolingJob) backwardRun(a *windows, n, ih, iw, run, h0, h1, w0, w1 int) {
 	s := &j.s
+	rest := j.outW - w1 + w0 // pixels to the next row of windows
 	*a = windows{
-		xRow: uintptr(4 * j.x.Pitch * j.outW), xCol: uintptr(4 * j.x.Pitch), xStep: uintptr(4 * j.x.Pitch),
-		rows: h1 - h0, cols: w1 - w0,
+		xCol: uintptr(4 * j.x.Pitch), xSeg: uintptr(4 * j.x.Pitch * rest), xStep: uintptr(4 * j.x.Pitch),
 		y: j.y.at((n*s.H+ih)*s.W+iw, 0), yStep: uintptr(4 * j.y.Pitch * s.StrideW),
-		pixels: run, n: s.C,
-		argRow: uintptr(s.C * j.outW), argCol: uintptr(s.C), argStep: uintptr(s.C),
-		k: int32((ih+s.PadH-h0*s.StrideH)*s.KW + iw + s.PadW - w0*s.StrideW), kCol: int32(-s.StrideW), kRow: int32(-s.StrideH * s.KW),
+		argCol: uintptr(s.C), argSeg: uintptr(s.C * rest), argStep: uintptr(s.C),
+		rows: h1 - h0, cols: w1 - w0, pixels: run, n: s.C,
+		k:     int32((ih+s.PadH-h0*s.StrideH)*s.KW + iw + s.PadW - w0*s.StrideW),
+		kCol:  int32(-s.StrideW),
+		kSeg:  int32(-s.StrideH*s.KW + s.StrideW*(w1-w0)),
 		count: float32(s.KH * s.KW),
 	}
 	if j.add {

@@ -4,19 +4,21 @@ import "unsafe"
 
 // windows is the argument of a pooling inner loop, which computes n channels of
 // each of some pixels of y from the rows × cols pixels of x around each. Steps are
-// in bytes. The layout is known to internal/gen.
+// in bytes: Col from column to column, Seg, added behind the last column, to the
+// next row, Step from one pixel's window to the next. The layout is known to
+// internal/gen.
 type windows struct {
 	x                       unsafe.Pointer
-	xRow, xCol, xStep       uintptr // from a row, a column, a pixel's window to the next
+	xCol, xSeg, xStep       uintptr
 	y                       unsafe.Pointer
 	yStep                   uintptr
 	arg                     unsafe.Pointer // a byte for each float: of y forward, of x backward
-	argRow, argCol, argStep uintptr
+	argCol, argSeg, argStep uintptr
 	rows, cols              int
 	pixels, n               int   // n is a multiple of vectorGroup for generated ones
-	k, kCol, kRow           int32 // the first position, how it changes from column to column and from row to row
+	k, kCol, kSeg           int32 // the window's first position, and how it changes
 	none                    int32 // forward: or-ed to arg unless y > 0
-	add                     int32 // backward: 1 to add to what is in y
+	add                     int   // backward: 1 to add to what is in y
 	count                   float32
 
 	// Where the windows around a pixel count differently, s is not nil and (oh,
@@ -43,11 +45,11 @@ type poolingVectors struct {
 }
 
 var genericPooling = poolingVectors{[poolingOps]func(w *windows){
-	opMaxPool:         func(w *windows) { w.each(w.max) },
-	opMaxPoolArg:      func(w *windows) { w.each(w.max) },
-	opMaxPoolBackward: func(w *windows) { w.each(w.chosen) },
-	opAvgPool:         func(w *windows) { w.each(w.mean) },
-	opAvgPoolBackward: func(w *windows) { w.each(w.shares) },
+	opMaxPool:         func(w *windows) { w.each((*windows).max) },
+	opMaxPoolArg:      func(w *windows) { w.each((*windows).max) },
+	opMaxPoolBackward: func(w *windows) { w.each((*windows).chosen) },
+	opAvgPool:         func(w *windows) { w.each((*windows).mean) },
+	opAvgPoolBackward: func(w *windows) { w.each((*windows).shares) },
 }}
 
 // apply does w with the active loop, the rest of the channels with the generic
@@ -72,29 +74,42 @@ func (w *windows) apply(op poolingOp) {
 	}
 }
 
-// each calls f for each pixel and channel, with the x and y of the pixel's window.
-func (w *windows) each(f func(pixel, c int) float32) {
+// each computes each pixel and channel with f.
+func (w *windows) each(f func(w *windows, pixel, c int) float32) {
 	for i := range w.pixels {
 		for c := range w.n {
-			*element(w.y, uintptr(i)*w.yStep, c) = f(i, c)
+			*element(w.y, uintptr(i)*w.yStep, c) = f(w, i, c)
 		}
 	}
 }
 
-// at is channel c of the pixel of x at (row, col) around pixel i.
-func (w *windows) at(i, row, col, c int) float32 {
-	return *element(w.x, uintptr(i)*w.xStep+uintptr(row)*w.xRow+uintptr(col)*w.xCol, c)
+// A place is a pixel of the window around a pixel of y: where it is in x and arg,
+// and its position in its window.
+type place struct {
+	x, arg   uintptr
+	k        int32
+	row, col int
+}
+
+// places calls f for each pixel of the window around pixel i.
+func (w *windows) places(i int, f func(p place)) {
+	p := place{x: uintptr(i) * w.xStep, arg: uintptr(i) * w.argStep, k: w.k}
+	for p.row = range w.rows {
+		for p.col = range w.cols {
+			f(p)
+			p.x, p.arg, p.k = p.x+w.xCol, p.arg+w.argCol, p.k+w.kCol
+		}
+		p.x, p.arg, p.k = p.x+w.xSeg, p.arg+w.argSeg, p.k+w.kSeg
+	}
 }
 
 func (w *windows) max(i, c int) float32 {
-	best, where := w.at(i, 0, 0, c), w.k
-	for row := range w.rows {
-		for col := range w.cols {
-			if v := w.at(i, row, col, c); v > best || v != v {
-				best, where = v, w.k+int32(row)*w.kRow+int32(col)*w.kCol
-			}
+	best, where := *element(w.x, uintptr(i)*w.xStep, c), w.k
+	w.places(i, func(p place) {
+		if v := *element(w.x, p.x, c); v > best || v != v {
+			best, where = v, p.k
 		}
-	}
+	})
 	if w.arg != nil {
 		if !(best > 0) {
 			where |= w.none
@@ -106,40 +121,31 @@ func (w *windows) max(i, c int) float32 {
 
 func (w *windows) mean(i, c int) float32 {
 	var sum sum
-	for row := range w.rows {
-		for col := range w.cols {
-			sum.add(w.at(i, row, col, c))
-		}
-	}
+	w.places(i, func(p place) { sum.add(*element(w.x, p.x, c)) })
 	return sum.total() / w.count
 }
 
 func (w *windows) chosen(i, c int) float32 {
 	var sum sum
-	for row := range w.rows {
-		for col := range w.cols {
-			arg := *(*uint8)(unsafe.Add(w.arg, i*int(w.argStep)+row*int(w.argRow)+col*int(w.argCol)+c))
-			if int32(arg) == w.k+int32(row)*w.kRow+int32(col)*w.kCol {
-				sum.add(w.at(i, row, col, c))
-			}
+	w.places(i, func(p place) {
+		if int32(*(*uint8)(unsafe.Add(w.arg, int(p.arg)+c))) == p.k {
+			sum.add(*element(w.x, p.x, c))
 		}
-	}
+	})
 	return w.sumOrAdded(sum.total(), i, c)
 }
 
 func (w *windows) shares(i, c int) float32 {
 	var sum sum
 	count := w.count
-	for row := range w.rows {
-		for col := range w.cols {
-			if s := w.s; s != nil {
-				h0, h1 := window(w.oh+row, s.StrideH, s.PadH, s.KH, s.H)
-				w0, w1 := window(w.ow+i+col, s.StrideW, s.PadW, s.KW, s.W)
-				count = s.count(h0, h1, w0, w1)
-			}
-			sum.add(w.at(i, row, col, c) / count)
+	w.places(i, func(p place) {
+		if s := w.s; s != nil {
+			h0, h1 := window(w.oh+p.row, s.StrideH, s.PadH, s.KH, s.H)
+			w0, w1 := window(w.ow+i+p.col, s.StrideW, s.PadW, s.KW, s.W)
+			count = s.count(h0, h1, w0, w1)
 		}
-	}
+		sum.add(*element(w.x, p.x, c) / count)
+	})
 	return w.sumOrAdded(sum.total(), i, c)
 }
 

@@ -22,6 +22,8 @@ type group struct {
 }
 
 var groups = []group{
+	{"elements", elements},
+	{"pooling", poolings},
 	{"peak", peaks},
 	{"tile", tiles},
 	{"winograd", transforms},
