@@ -36,6 +36,9 @@ func NewConvolution(s Conv, direct bool) *Convolution {
 // chooseAlgorithm depends on the geometry of one example alone: every machine and
 // every batch size has to make the same choice.
 func chooseAlgorithm(s Conv, direct bool) algorithm {
+	if !direct && winogradPays(s) {
+		return newWinograd(s)
+	}
 	return newDirect(s)
 }
 

@@ -44,6 +44,11 @@ func winogradFits(s Conv) bool {
 	return s.KH == s.KW && (s.KH == 3 || s.KH == 5) && s.StrideH == 1 && s.StrideW == 1
 }
 
+// winogradPays reports whether winograd is faster than the direct algorithm.
+func winogradPays(s Conv) bool {
+	return winogradFits(s) && s.C >= 16 && s.O >= 16
+}
+
 func newWinograd(s Conv) *winograd {
 	k := s.KH
 	w := &winograd{s: s, isa: active}
