@@ -163,7 +163,7 @@ func newStepper(net *nn.Net, pool *kernels.Pool, o StepOptions) *stepper {
 	j := state.NewJob("bench", job.Recipe{
 		Model:  o.Model,
 		Data:   job.Data{Name: "random", Train: o.Batch << 20, Test: 1, Classes: classes},
-		Epochs: 1, Batch: o.Batch, MicroBatches: o.MicroBatches, Seed: seed,
+		Epochs: 1, Batch: o.Batch, MicroBatches: o.MicroBatches, Seed: seed, Algorithm: algorithm(o.Direct),
 		Optimizer: job.Optimizer{LR: 0.01},
 		Wire:      job.WireFloat32, ArithmeticVersion: job.ArithmeticVersion,
 	})

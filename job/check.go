@@ -98,6 +98,13 @@ func checkMicroBatches(m int) error {
 	return nil
 }
 
+func checkAlgorithm(a string) error {
+	if a != AlgorithmAuto && a != AlgorithmDirect {
+		return fmt.Errorf("algorithm %q: want %s, the fastest for each convolution's shape, or %s", clip(a), AlgorithmAuto, AlgorithmDirect)
+	}
+	return nil
+}
+
 // printable reports whether s is UTF-8 without control characters.
 func printable(s string) bool {
 	for _, r := range s {

@@ -20,6 +20,7 @@ type File struct {
 	Batch        int       // examples of a training step, default 256
 	MicroBatches int       // M, a power of two, default 8
 	Seed         uint64    // default 1
+	Algorithm    string    // of convolutions: AlgorithmAuto, the default, or AlgorithmDirect
 	Optimizer    Optimizer // default lr 0.2, all else 0
 	Workers      Workers
 	Checkpoint   Checkpoint
@@ -55,7 +56,7 @@ const defaultEpochs = 1
 // Default returns a file that lacks only the model and the data.
 func Default() File {
 	return File{
-		Epochs: defaultEpochs, Batch: 256, MicroBatches: 8, Seed: 1,
+		Epochs: defaultEpochs, Batch: 256, MicroBatches: 8, Seed: 1, Algorithm: AlgorithmAuto,
 		Optimizer:  Optimizer{LR: 0.2},
 		Workers:    Workers{Min: 1},
 		Checkpoint: Checkpoint{Keep: 2},
@@ -194,7 +195,7 @@ func (o *origin) override(path, text string) *origin {
 func (f File) Recipe(d Data) Recipe {
 	return Recipe{
 		Model: f.Model, Data: d,
-		Epochs: f.Epochs, Batch: f.Batch, MicroBatches: f.MicroBatches, Seed: f.Seed,
+		Epochs: f.Epochs, Batch: f.Batch, MicroBatches: f.MicroBatches, Seed: f.Seed, Algorithm: f.Algorithm,
 		Optimizer: f.Optimizer, Wire: WireFloat32, ArithmeticVersion: ArithmeticVersion,
 	}
 }

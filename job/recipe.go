@@ -26,6 +26,7 @@ type Recipe struct {
 	Batch             int       `json:"batch"`
 	MicroBatches      int       `json:"micro_batches"`
 	Seed              uint64    `json:"seed"`
+	Algorithm         string    `json:"algorithm"` // of convolutions: "auto" or "direct"
 	Optimizer         Optimizer `json:"optimizer"`
 	Wire              string    `json:"wire"` // format of the gradients on the wire: "fp32"
 	ArithmeticVersion int       `json:"arithmetic_version"`
@@ -89,6 +90,13 @@ func (r Recipe) Sequence() Sequence {
 // WireFloat32 is the wire format that sends gradients as they are.
 const WireFloat32 = "fp32"
 
+// The choices of an algorithm for convolutions. They round differently, so the
+// choice is part of the recipe.
+const (
+	AlgorithmAuto   = "auto"   // by each convolution's shape
+	AlgorithmDirect = "direct" // the definition's sums for all of them
+)
+
 // Bounds of a recipe. A recipe comes over the wire: no value within them makes
 // an int overflow or a reader allocate without measure.
 const (
@@ -112,6 +120,9 @@ func (r Recipe) Check() error {
 		return fmt.Errorf("%d epochs in batches of %d: want 1 to %d of each", r.Epochs, r.Batch, maxCount)
 	}
 	if err := checkMicroBatches(r.MicroBatches); err != nil {
+		return err
+	}
+	if err := checkAlgorithm(r.Algorithm); err != nil {
 		return err
 	}
 	if err := r.Data.check(); err != nil {

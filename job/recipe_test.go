@@ -22,7 +22,7 @@ func sound() Recipe {
 // The hash names every result ever published: it may change with
 // ArithmeticVersion alone.
 func TestRecipeHash(t *testing.T) {
-	const canonical = `{"model":"lenet","data":{"name":"digits","manifest":"0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a","train":60000,"test":10000,"classes":10,"channels":1,"height":28,"width":28},"epochs":1,"batch":256,"micro_batches":8,"seed":1,"optimizer":{"lr":0.2,"momentum":0,"nesterov":false,"weight_decay":0},"wire":"fp32","arithmetic_version":1}`
+	const canonical = `{"model":"lenet","data":{"name":"digits","manifest":"0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a","train":60000,"test":10000,"classes":10,"channels":1,"height":28,"width":28},"epochs":1,"batch":256,"micro_batches":8,"seed":1,"algorithm":"auto","optimizer":{"lr":0.2,"momentum":0,"nesterov":false,"weight_decay":0},"wire":"fp32","arithmetic_version":1}`
 	const hash = "bb57230688fb224919e90322586f16193aa3e9fb603de393dee1fe07206d8dbb"
 	r := sound()
 	if got := string(r.Canonical()); got != canonical {
@@ -55,7 +55,7 @@ func TestRecipeLeavesOutWhatCannotChangeTheModel(t *testing.T) {
 			t.Errorf("%s changes the recipe", o)
 		}
 	}
-	for _, o := range []string{"model=vgg11", "epochs=9", "batch=64", "micro_batches=16", "seed=2", "optimizer.lr=0.3", "optimizer.momentum=0.5", "optimizer.nesterov=true", "optimizer.weight_decay=0.1"} {
+	for _, o := range []string{"model=vgg11", "epochs=9", "batch=64", "micro_batches=16", "seed=2", "algorithm=direct", "optimizer.lr=0.3", "optimizer.momentum=0.5", "optimizer.nesterov=true", "optimizer.weight_decay=0.1"} {
 		before := f.Recipe(d).Hash()
 		if err := f.Set(o); err != nil {
 			t.Fatal(err)
@@ -81,6 +81,7 @@ func TestRecipeCheck(t *testing.T) {
 		"batch":          {func(r *Recipe) { r.Batch = -1 }, "batches"},
 		"micro-batches":  {func(r *Recipe) { r.MicroBatches = 3 }, "power of two"},
 		"M above":        {func(r *Recipe) { r.MicroBatches = 2048 }, "power of two"},
+		"algorithm":      {func(r *Recipe) { r.Algorithm = "fast" }, "want auto"},
 		"steps":          {func(r *Recipe) { r.Epochs, r.Batch, r.Data.Train = maxCount, 1, 1<<20 }, "raise the batch"},
 		"data name":      {func(r *Recipe) { r.Data.Name = strings.Repeat("x", 64) }, "data set"},
 		"manifest":       {func(r *Recipe) { r.Data.Manifest = "00" }, "64 hex digits"},

@@ -44,6 +44,7 @@ func settings() []*setting {
 		{flag: "nesterov", key: "optimizer.nesterov", kind: "bool", usage: "Nesterov's momentum"},
 		{flag: "weight-decay", key: "optimizer.weight_decay", kind: "x", usage: "L2 penalty (default 0)"},
 		{flag: "seed", key: "seed", kind: "n", usage: "seed of everything random (default 1)"},
+		{flag: "algorithm", key: "algorithm", kind: "name", usage: "algorithm of convolutions, auto or direct (default auto)"},
 	}
 }
 
