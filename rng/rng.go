@@ -61,12 +61,31 @@ func (s *Stream) Uint32() uint32 {
 	return v
 }
 
+const tooLong = "rng: a stream of more than 2²⁶ words: use more indices"
+
+// blockMask is the bits of the counter that count blocks.
+const blockMask = 1<<24 - 1
+
 func (s *Stream) refill() {
 	s.block = philox(s.counter, s.key)
 	s.used = 0
 	// The purpose stands above the 24 bits that count blocks.
-	if s.counter[0]++; s.counter[0]&(1<<24-1) == 0 {
-		panic("rng: a stream of more than 2²⁶ words: use more indices")
+	if s.counter[0]++; s.counter[0]&blockMask == 0 {
+		panic(tooLong)
+	}
+}
+
+// Skip leaves out the next n words.
+func (s *Stream) Skip(n int) {
+	rest := min(n, 4-s.used)
+	s.used += rest
+	blocks := (n - rest) / 4
+	if blocks > blockMask-int(s.counter[0]&blockMask) {
+		panic(tooLong)
+	}
+	s.counter[0] += uint32(blocks)
+	for range (n - rest) % 4 {
+		s.Uint32()
 	}
 }
 

@@ -221,3 +221,33 @@ func BenchmarkPermutation(b *testing.B) {
 		p.At(i % 60000)
 	}
 }
+
+// TestSkip: as if the words had been taken.
+func TestSkip(t *testing.T) {
+	for before := range 9 {
+		for n := range 13 {
+			want, got := At(3, Dropout, 5, 6), At(3, Dropout, 5, 6)
+			for range before {
+				want.Uint32()
+				got.Uint32()
+			}
+			for range n {
+				want.Uint32()
+			}
+			got.Skip(n)
+			for range 6 {
+				if w, g := want.Uint32(), got.Uint32(); w != g {
+					t.Fatalf("after %d words and %d more: %x, want %x", before, n, g, w)
+				}
+			}
+		}
+	}
+	s := At(1, Dropout, 0, 0)
+	s.Skip(1<<26 - 4)
+	defer func() {
+		if recover() == nil {
+			t.Error("no panic at the end of a stream")
+		}
+	}()
+	s.Skip(8)
+}
