@@ -120,10 +120,7 @@ func build(name string, direct bool) (*nn.Net, error) {
 	}
 	input := model.Input
 	input.C = 1
-	if direct {
-		return nil, errors.New("the algorithm cannot be forced yet")
-	}
-	return nn.Build(model.Layers(classes), input)
+	return nn.Build(model.Layers(classes), input, nn.Options{Direct: direct})
 }
 
 // algorithm names a choice as job files do.

@@ -25,7 +25,7 @@ func TestTables(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		net, err := nn.Build(m.Layers(c.classes), m.Input)
+		net, err := nn.Build(m.Layers(c.classes), m.Input, nn.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -50,17 +50,76 @@ func TestTables(t *testing.T) {
 	}
 }
 
+// TestCounts pins the parameters and multiplications of the larger models.
+func TestCounts(t *testing.T) {
+	const any = 0
+	for _, c := range []struct {
+		name         string
+		in           nn.Shape
+		classes      int
+		params, macs int
+	}{
+		{"alexnet", nn.Shape{C: 1, H: 224, W: 224}, 10, 46764746, 938146176},
+		{"vgg11", nn.Shape{C: 3, H: 224, W: 224}, 1000, 132863336, any},
+		{"vgg13", nn.Shape{C: 3, H: 224, W: 224}, 1000, 133047848, any},
+		{"vgg16", nn.Shape{C: 3, H: 224, W: 224}, 1000, 138357544, any},
+		{"vgg19", nn.Shape{C: 3, H: 224, W: 224}, 1000, 143667240, any},
+		{"vgg11/4", nn.Shape{C: 1, H: 224, W: 224}, 10, 43093322, any},
+		{"nin", nn.Shape{C: 1, H: 224, W: 224}, 10, 1992166, 762297352},
+		{"googlenet", nn.Shape{C: 1, H: 96, W: 96}, 10, 5977530, any},
+		{"googlenet", nn.Shape{C: 3, H: 224, W: 224}, 1000, 6998552, any},
+	} {
+		m, err := Lookup(c.name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		net, err := nn.Build(m.Layers(c.classes), c.in, nn.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if net.NumParams() != c.params || c.macs != any && net.MACs() != c.macs || net.Classes() != c.classes {
+			t.Errorf("%s: %d parameters, %d MACs, %d classes; want %d, %d, %d",
+				c.name, net.NumParams(), net.MACs(), net.Classes(), c.params, c.macs, c.classes)
+		}
+	}
+}
+
+// TestTooSmall: an image that vanishes on the way is an error that names the
+// layer.
+func TestTooSmall(t *testing.T) {
+	for name, want := range map[string]string{
+		"alexnet": "layer 5 (MaxPool 3×3, stride 2), input 256×2×2: pooling window 3×3 is larger",
+		"vgg11":   "layer 20 (MaxPool 2×2), input 512×1×1: pooling window 2×2 is larger",
+		"nin":     "layer 13 (MaxPool 3×3, stride 2), input 256×2×2: pooling window 3×3 is larger",
+	} {
+		m, err := Lookup(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = nn.Build(m.Layers(10), nn.Shape{C: 1, H: 28, W: 28}, nn.Options{})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s on 28×28: %v, want %q in it", name, err, want)
+		}
+	}
+}
+
 func TestLookup(t *testing.T) {
-	for _, name := range Names() {
+	for _, name := range append(Names(), "vgg11/4", "vgg19/64") {
 		if m, err := Lookup(name); err != nil || m.Name != name || m.Doc == "" {
 			t.Errorf("Lookup(%q) = %+v, %v", name, m, err)
 		}
 	}
 	for name, want := range map[string]string{
-		"lenet_relu": `did you mean "lenet-relu"?; the models are lenet, lenet-relu`,
+		"lenet_relu": `did you mean "lenet-relu"?; the models are lenet, lenet-relu, alexnet`,
 		"LeNet":      `did you mean "lenet"?`,
 		"lenet5":     `did you mean "lenet"?`,
 		"resnet50":   `no model is named "resnet50"; the models are lenet, lenet-relu`,
+		"vgg12":      `did you mean "vgg11"?`,
+		"vgg12/4":    `no model is named "vgg12/4": did you mean "vgg11"?`,
+		"vgg11/3":    "model vgg11/3: the channels can be divided by 2, 4, 8, 16, 32 or 64",
+		"vgg11/":     "model vgg11/: the channels can be divided by",
+		"vgg11/04":   "model vgg11/04: the channels can be divided by",
+		"lenet/2":    "model lenet has no narrower variants: leave out /2",
 		"":           `no model is named ""; the models`,
 	} {
 		if _, err := Lookup(name); err == nil || !strings.Contains(err.Error(), want) {

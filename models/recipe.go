@@ -15,11 +15,16 @@ func ForRecipe(r job.Recipe) (*nn.Net, error) {
 		return nil, err
 	}
 	d := r.Data
-	net, err := nn.Build(model.Layers(d.Classes), nn.Shape{C: d.Channels, H: d.Height, W: d.Width})
+	net, err := nn.Build(model.Layers(d.Classes), nn.Shape{C: d.Channels, H: d.Height, W: d.Width}, OptionsOf(r.Algorithm))
 	if err != nil {
 		return nil, fmt.Errorf("model %s on data set %s: %w", r.Model, d.Name, err)
 	}
 	return net, nil
+}
+
+// OptionsOf says how a network is computed under a recipe's algorithm.
+func OptionsOf(algorithm string) nn.Options {
+	return nn.Options{Direct: algorithm == job.AlgorithmDirect}
 }
 
 // Initial is state 0 of a recipe: the network's initial parameters and empty

@@ -45,7 +45,7 @@ func train(t *testing.T, division []tree.Node, threads int) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	net, err := nn.Build(model.Layers(10), model.Input)
+	net, err := nn.Build(model.Layers(10), model.Input, nn.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +136,7 @@ func BenchmarkGradient(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				net, err := nn.Build(model.Layers(10), model.Input)
+				net, err := nn.Build(model.Layers(10), model.Input, nn.Options{})
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -8,10 +8,37 @@ import (
 // A binder hands out windows of the parameter vector and keeps the list of
 // layers while a network is bound.
 type binder struct {
+	options Options
 	path    []string // names of the layers around
+	depth   int      // chains around
+	below   bool     // whether the gradient of the next layer's input is wanted
+	field   field    // of the values that come into the next layer
+
 	tensors []parameter
 	infos   []Info
 	params  int
+	drops   int      // words that the dropout layers so far take of an example's stream
+	packers []packer // in the order of the layers
+	sides   [][2]int // values of an example's largest gradient, by depth and side
+}
+
+// A packer is an operator that brings its weights into the kernels' own order,
+// once for each pass.
+type packer interface{ pack(r *run) }
+
+// A field is the square of the input's pixels that a value depends on, and by
+// how many pixels the squares of neighbours are apart.
+type field struct{ size, stride int }
+
+// after is the field of what a window of values gives.
+func (f field) after(kernel, stride int) field {
+	return field{f.size + (kernel-1)*f.stride, f.stride * stride}
+}
+
+// newBinder returns a binder for a network, or a part of one that is handed its
+// input's gradient too.
+func newBinder(o Options, below bool) *binder {
+	return &binder{options: o, below: below, field: field{1, 1}}
 }
 
 // A parameter is a tensor and how it begins.
@@ -42,11 +69,16 @@ func (b *binder) param(name string, init initializer, dims ...int) window {
 
 func (b *binder) name() string { return strings.Join(b.path, ".") }
 
-// layer binds one layer under the name of its place, and lists it unless it is
-// made of others.
-func (b *binder) layer(name string, l Layer, in Shape) (operator, error) {
+// within calls f with name added to the path.
+func (b *binder) within(name string, f func() error) error {
 	b.path = append(b.path, name)
 	defer func() { b.path = b.path[:len(b.path)-1] }()
+	return f()
+}
+
+// layer binds one layer at the end of the path and lists it, unless it is made
+// of others.
+func (b *binder) layer(l Layer, in Shape) (operator, error) {
 	before := b.params
 	op, err := l.bind(b, in)
 	if _, composite := l.(Branches); composite {
@@ -55,20 +87,34 @@ func (b *binder) layer(name string, l Layer, in Shape) (operator, error) {
 	if err != nil {
 		return nil, fmt.Errorf("layer %s (%s), input %v: %w", b.name(), l, in, err)
 	}
-	info := Info{Name: b.name(), Layer: l.String(), Out: op.out(), Params: b.params - before}
-	if c, ok := op.(interface{ macs() int }); ok {
-		info.MACs = c.macs()
+	info := Info{Out: op.out(), Params: b.params - before}
+	if o, ok := op.(interface{ macs() int }); ok {
+		info.MACs = o.macs()
 	}
-	b.infos = append(b.infos, info)
+	if o, ok := op.(interface{ algorithm() string }); ok {
+		info.Algorithm = o.algorithm()
+	}
+	if o, ok := op.(interface{ window() (kernel, stride int) }); ok {
+		b.field = b.field.after(o.window())
+	}
+	b.list(l, info)
+	b.below = b.below || b.params > before
 	return op, nil
 }
 
-// grown returns a buffer of n elements, the old one where it is large enough.
-func grown[T any](old []T, n int) []T {
-	if cap(old) < n {
-		return make([]T, n)
+// list adds the layer at the end of the path to the summary.
+func (b *binder) list(l Layer, i Info) {
+	i.Name, i.Layer, i.Type = b.name(), l.String(), l.kind()
+	i.ReceptiveField, i.Stride = b.field.size, b.field.stride
+	b.infos = append(b.infos, i)
+}
+
+// side makes room for a gradient of a chain at the binder's depth.
+func (b *binder) side(depth, side, values int) {
+	for len(b.sides) <= depth {
+		b.sides = append(b.sides, [2]int{})
 	}
-	return old[:n]
+	b.sides[depth][side] = max(b.sides[depth][side], values)
 }
 
 // square writes a size as an image's: "5×5".

@@ -46,12 +46,14 @@ func TestErrors(t *testing.T) {
 		{Chain{Branches{{ReLU{}}, {MaxPool{Kernel: 2}}}}, Shape{3, 4, 4}, "layer 0 (Branches, 2 of them), input 3×4×4: branch 1 ends in 3×2×2, branch 0 in 3×4×4"},
 		{Chain{Branches{}}, Shape{3, 4, 4}, "layer 0 (Branches, 0 of them)"},
 		{Chain{Branches{{ReLU{}}, {}}}, Shape{3, 4, 4}, "branch 0.1 has no layers"},
+		{Chain{Dropout{Rate: 1}}, Shape{3, 4, 4}, "layer 0 (Dropout 1), input 3×4×4: a rate of 1: want one from 0 to below 1"},
+		{Chain{LRN{Size: 0}}, Shape{3, 4, 4}, "layer 0 (LRN over 0, alpha 0, beta 0, k 0), input 3×4×4: normalisation over 0"},
 		{Chain{}, Shape{3, 4, 4}, "the network has no layers"},
 		{Chain{Conv{Out: 2, Kernel: 3}}, Shape{1, 6, 6}, "the network ends in 2×4×4: end it with GlobalAvgPool"},
 		{Chain{Flatten{}}, Shape{1, 6, 6}, "no parameters"},
 		{Chain{Flatten{}}, Shape{1, 0, 6}, "network input 1×0×6"},
 	} {
-		_, err := Build(c.model, c.in)
+		_, err := Build(c.model, c.in, Options{})
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v on %v: error %v, want %q in it", c.model, c.in, err, c.want)
 		}

@@ -3,6 +3,8 @@ package nn
 import (
 	"fmt"
 	"strconv"
+
+	"convoy/kernels"
 )
 
 // Chain is layers one after another, numbered from 0 as torch.nn.Sequential
@@ -11,6 +13,7 @@ import (
 type Chain []Layer
 
 func (l Chain) String() string { return fmt.Sprintf("Chain of %d layers", len(l.flat())) }
+func (Chain) kind() string     { return "chain" }
 
 // flat returns the layers with inner chains spliced in.
 func (l Chain) flat() []Layer {
@@ -34,58 +37,209 @@ func (l Chain) bind(b *binder, in Shape) (operator, error) {
 		}
 		return nil, fmt.Errorf("the %s has no layers: give it at least one", where)
 	}
-	c := &chain{}
-	// private: the values that come in belong to an operator of this chain that
-	// does not look at them again.
-	private, shape := false, in
-	for i, layer := range layers {
-		op, err := b.layer(strconv.Itoa(i), layer, shape)
+	c := &chain{depth: b.depth, wantsInput: b.below}
+	b.depth++
+	defer func() { b.depth-- }()
+	i, err := c.bindLanes(b, layers, in)
+	if err != nil {
+		return nil, err
+	}
+	for ; i < len(layers); i++ {
+		err := b.within(strconv.Itoa(i), func() error { return c.append(b, layers[i], in) })
 		if err != nil {
 			return nil, err
 		}
-		switch op := op.(type) {
-		case *elementwise:
-			op.inPlace = private
-			private = false // it needs its own result for backward
-		case flatten:
-		default:
-			private = true
-		}
-		c.learning = append(c.learning, c.learns())
-		c.ops = append(c.ops, op)
-		shape = op.out()
 	}
+	c.plan(b)
 	return c, nil
 }
 
+// A chain is operators one after another and the memory between them. Each
+// operator's output has a buffer, which backward needs; the gradients on the way
+// back alternate between two buffers, which all chains of one depth share.
 type chain struct {
-	ops      []operator
-	learning []bool // whether any operator before the i-th learns
+	links      []link
+	depth      int
+	wantsInput bool // the gradient of the chain's input is wanted
+	first      int  // backward ends here: no operator before it learns
 }
 
-func (c *chain) out() Shape { return c.ops[len(c.ops)-1].out() }
+// A link is an operator in its place.
+type link struct {
+	op      operator
+	traits  traits
+	in, out Shape
+	learns  bool
+	over    bool // its output overwrites its input
+	side    int  // the buffer that its input's gradient goes to; inPlace for its output's
 
-func (c *chain) learns() bool {
-	n := len(c.ops)
-	return n > 0 && (c.learning[n-1] || c.ops[n-1].learns())
+	x, y   kernels.Maps // of this pass
+	buffer []float32
 }
 
-func (c *chain) forward(r *run, x []float32) []float32 {
-	for _, op := range c.ops {
-		x = op.forward(r, x)
+// append binds a layer to the end of the chain.
+func (c *chain) append(b *binder, l Layer, in Shape) error {
+	before := b.params
+	var previous operator
+	if n := len(c.links); n > 0 {
+		previous, in = c.links[n-1].op, c.links[n-1].out
 	}
-	return x
+	if f, ok := previous.(fuser); ok && f.fuse(l) {
+		b.list(l, Info{Out: in, Algorithm: "fused"})
+		return nil
+	}
+	op, err := b.layer(l, in)
+	if err != nil {
+		return err
+	}
+	if m, ok := op.(*maxPool); ok {
+		m.takeReLU(previous)
+	}
+	c.links = append(c.links, link{op: op, in: in, out: op.out(), learns: b.params > before})
+	return nil
 }
 
-// backward ends at the first operator that learns unless the gradient of the
-// chain's input is wanted.
-func (c *chain) backward(r *run, gy []float32, wantInput bool) []float32 {
-	for i := len(c.ops) - 1; i >= 0; i-- {
-		below := wantInput || c.learning[i]
-		if !below && !c.ops[i].learns() {
-			return nil
+// A fuser is an operator that can compute the layer behind it too; fuse reports
+// whether it will.
+type fuser interface{ fuse(l Layer) bool }
+
+// plan decides who overwrites what, where backward ends and which buffers the
+// gradients take.
+func (c *chain) plan(b *binder) {
+	for i := range c.links {
+		c.links[i].traits = c.links[i].op.traits()
+		c.links[i].over = c.overwrites(i)
+	}
+	if !c.wantsInput {
+		for c.first < len(c.links) && !c.links[c.first].learns {
+			c.first++
 		}
-		gy = c.ops[i].backward(r, gy, below)
 	}
-	return gy
+	if c.first < len(c.links) {
+		c.planGradients(b)
+	}
+}
+
+// inPlace is the side of a gradient that overwrites the one it is computed from.
+const inPlace = -1
+
+func (c *chain) planGradients(b *binder) {
+	side, window := 0, c.depth > 0 // window: the gradient on its way may be one
+	take := func(s Shape) (taken int) {
+		b.side(c.depth, side, s.Len())
+		side, window = side^1, false
+		return side ^ 1
+	}
+	if c.copies() {
+		take(c.out())
+	}
+	for i := len(c.links) - 1; i >= c.first; i-- {
+		l := &c.links[i]
+		dense := i > 0 && window && !c.links[i-1].traits.windows
+		switch {
+		case i == c.first && !c.wantsInput:
+		case l.traits.view, l.traits.inPlace && !dense:
+			l.side = inPlace
+		case i == 0 && (l.traits.adds || c.depth == 0):
+		default:
+			l.side = take(l.in)
+		}
+	}
+}
+
+// overwrites reports whether operator i may write over its input: that belongs
+// to an operator of this chain and nobody needs it in backward.
+func (c *chain) overwrites(i int) bool {
+	t := c.links[i].traits
+	if t.view {
+		return true
+	}
+	for i--; t.inPlace && i >= 0; i-- {
+		if need := c.links[i].traits.needs; need == values || need == signs && !t.keepsSigns {
+			return false
+		}
+		if !c.links[i].over {
+			return true
+		}
+	}
+	return false
+}
+
+// copies reports whether the output of the last operator, and its gradient, must
+// be copied where they are a window of other maps.
+func (c *chain) copies() bool {
+	return c.depth > 0 && !c.links[len(c.links)-1].traits.windows
+}
+
+// buffers reports whether operator i's output has memory of its own.
+func (c *chain) buffers(i int) bool {
+	if l := c.links[i]; i < len(c.links)-1 || l.traits.view {
+		return !l.over
+	}
+	return c.copies()
+}
+
+func (c *chain) out() Shape { return c.links[len(c.links)-1].out }
+
+func (c *chain) traits() traits {
+	t := traits{windows: true, adds: true}
+	for i := len(c.links) - 1; i >= 0; i-- {
+		t.needs = max(t.needs, c.links[i].traits.needs)
+		if !c.links[i].over {
+			break
+		}
+	}
+	return t
+}
+
+func (c *chain) forward(r *run, x, y kernels.Maps) {
+	last := len(c.links) - 1
+	for i := range c.links {
+		l := &c.links[i]
+		l.x = x
+		switch {
+		case i == last && (l.traits.windows || y.Pitch == l.out.C):
+			l.y = y
+		case c.buffers(i):
+			l.y = r.maps(&l.buffer, l.out)
+		default:
+			l.y = kernels.Maps{V: x.V, Pitch: l.out.C}
+		}
+		l.op.forward(r, l.x, l.y)
+		x = l.y
+	}
+	if !same(x, y) {
+		kernels.CopyMaps(r.pool, r.n*c.out().pixels(), c.out().C, x, y)
+	}
+}
+
+func (c *chain) backward(r *run, _, _, gy, gx kernels.Maps, add bool) {
+	if c.first == len(c.links) {
+		return
+	}
+	if out := c.out(); c.copies() && gy.Pitch != out.C {
+		window := gy
+		gy = r.gradient(c.depth, 0, out)
+		kernels.CopyMaps(r.pool, r.n*out.pixels(), out.C, window, gy)
+	}
+	for i := len(c.links) - 1; i >= c.first; i-- {
+		l := &c.links[i]
+		to, adds := kernels.Maps{}, false
+		switch {
+		case i == c.first && !c.wantsInput:
+		case i == 0 && (l.traits.adds || !add):
+			to, adds = gx, add
+		case l.traits.view:
+			to = kernels.Maps{V: gy.V, Pitch: l.in.C}
+		case l.side == inPlace:
+			to = gy
+		default:
+			to = r.gradient(c.depth, l.side, l.in)
+		}
+		l.op.backward(r, l.x, l.y, gy, to, adds)
+		if i == 0 && add && !adds && c.wantsInput {
+			kernels.AddMaps(r.pool, r.n*l.in.pixels(), l.in.C, to, gx)
+		}
+		gy = to
+	}
 }

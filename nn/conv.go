@@ -7,7 +7,8 @@ import (
 )
 
 // Conv is a two-dimensional convolution (cross-correlation) with a bias, with
-// weights [Out][C][Kernel][Kernel]. Weights begin by Xavier, biases at 0.
+// weights [Out][C][Kernel][Kernel]. Weights begin by Xavier, biases at 0. A ReLU
+// right behind it is computed with it.
 type Conv struct {
 	Out    int // output channels
 	Kernel int // height and width
@@ -19,45 +20,77 @@ func (l Conv) String() string {
 	return fmt.Sprintf("Conv %d, kernel %s%s", l.Out, square(l.Kernel), settings(l.Stride, 1, l.Pad))
 }
 
-func (l Conv) bind(b *binder, in Shape) (operator, error) {
+func (Conv) kind() string { return "conv" }
+
+// geometry is the kernels' shape.
+func (l Conv) geometry(in Shape) kernels.Conv {
 	stride := or(l.Stride, 1)
-	s := kernels.Conv{
+	return kernels.Conv{
 		C: in.C, H: in.H, W: in.W, O: l.Out, KH: l.Kernel, KW: l.Kernel,
 		StrideH: stride, StrideW: stride, PadH: l.Pad, PadW: l.Pad,
 	}
+}
+
+// params takes the windows of the weights and the bias.
+func (l Conv) params(b *binder, in Shape) (weights, bias window) {
+	k := l.Kernel * l.Kernel
+	return b.param("weight", xavier(in.C*k, l.Out*k), l.Out, in.C, l.Kernel, l.Kernel), b.param("bias", zeros, l.Out)
+}
+
+func (l Conv) bind(b *binder, in Shape) (operator, error) {
+	s := l.geometry(in)
 	if err := s.Check(); err != nil {
 		return nil, err
 	}
-	k := l.Kernel * l.Kernel
-	return &conv{
-		s:       s,
-		weights: b.param("weight", xavier(in.C*k, l.Out*k), l.Out, in.C, l.Kernel, l.Kernel),
-		bias:    b.param("bias", zeros, l.Out),
-	}, nil
+	c := &conv{s: s, plan: kernels.NewConvolution(s, b.options.Direct), below: b.below}
+	c.weights, c.bias = l.params(b, in)
+	b.packers = append(b.packers, c)
+	return c, nil
 }
 
 type conv struct {
 	s             kernels.Conv
+	plan          *kernels.Convolution
 	weights, bias window
-	x, y, gx      []float32
+	below         bool // the gradient of the input is wanted
+	relu          bool // the output is ReLU's
+	masked        bool // its gradient is ReLU's already
 }
 
-func (c *conv) out() Shape   { return Shape{c.s.O, c.s.OutH(), c.s.OutW()} }
-func (c *conv) learns() bool { return true }
-func (c *conv) macs() int    { return c.s.FLOPs() / 2 }
+func (c *conv) out() Shape         { return Shape{c.s.O, c.s.OutH(), c.s.OutW()} }
+func (c *conv) macs() int          { return c.s.FLOPs() / 2 }
+func (c *conv) algorithm() string  { return c.plan.Algorithm() }
+func (c *conv) window() (int, int) { return c.s.KH, c.s.StrideH }
 
-func (c *conv) forward(r *run, x []float32) []float32 {
-	c.x, c.y = x, grown(c.y, r.n*c.s.Out())
-	kernels.ConvForward(r.pool, c.s, x, c.weights.of(r.params), c.bias.of(r.params), c.y)
-	return c.y
-}
+func (c *conv) memory(n int) (packed, activations int) { return c.plan.Bytes(n), 0 }
 
-func (c *conv) backward(r *run, gy []float32, wantInput bool) []float32 {
-	kernels.ConvBackwardWeights(r.pool, c.s, c.x, gy, r.cuts, c.weights.of(r.grad), c.bias.of(r.grad))
-	if !wantInput {
-		return nil
+func (c *conv) traits() traits {
+	t := traits{windows: true, adds: true}
+	if c.relu && !c.masked {
+		t.needs = signs
 	}
-	c.gx = grown(c.gx, r.n*c.s.In())
-	kernels.ConvBackwardData(r.pool, c.s, gy, c.weights.of(r.params), c.gx)
-	return c.gx
+	return t
+}
+
+func (c *conv) fuse(l Layer) bool {
+	_, relu := l.(ReLU)
+	fuses := relu && !c.relu
+	c.relu = c.relu || fuses
+	return fuses
+}
+
+func (c *conv) pack(r *run) { c.plan.Pack(r.pool, c.weights.of(r.params), r.training && c.below) }
+
+func (c *conv) forward(r *run, x, y kernels.Maps) {
+	c.plan.Forward(r.pool, r.n, x, c.bias.of(r.params), c.relu, y)
+}
+
+func (c *conv) backward(r *run, x, y, gy, gx kernels.Maps, add bool) {
+	if c.relu && !c.masked {
+		kernels.ReLUBackward(r.pool, r.n*c.out().pixels(), c.s.O, y, gy, gy)
+	}
+	c.plan.BackwardWeights(r.pool, x, gy, r.cuts, c.weights.of(r.grad), c.bias.of(r.grad))
+	if c.below {
+		c.plan.BackwardData(r.pool, r.n, gy, gx, add)
+	}
 }

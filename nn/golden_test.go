@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"convoy/internal/golden"
+	"convoy/kernels"
 	"convoy/optim"
 )
 
@@ -32,6 +33,11 @@ func layersOf(c golden.Case) (model Chain, missing string) {
 			model = append(model, GlobalAvgPool{})
 		case "relu":
 			model = append(model, ReLU{})
+		case "tanh":
+			model = append(model, Tanh{})
+		case "lrn":
+			value := func(key string) float32 { return float32(l[key].(float64)) }
+			model = append(model, LRN{Size: number("size"), Alpha: value("alpha"), Beta: value("beta"), K: value("k")})
 		case "sigmoid":
 			model = append(model, Sigmoid{})
 		case "flatten":
@@ -62,14 +68,26 @@ func pyTorchName(name string) string {
 // TestGoldenModel follows PyTorch through whole networks: logits, loss, the
 // first gradient, and three steps of SGD.
 func TestGoldenModel(t *testing.T) {
-	const bound = 5e-5
+	for _, o := range []Options{{}, {Direct: true}} {
+		t.Run(fmt.Sprintf("%+v", o), func(t *testing.T) { testGoldenModel(t, o) })
+	}
+}
+
+func testGoldenModel(t *testing.T, o Options) {
+	bound := 1e-4 // Winograd's
+	if o.Direct {
+		bound = 5e-5
+	}
 	golden.Each(t, "model_*", func(t *testing.T, c golden.Case) {
 		model, missing := layersOf(c)
 		if missing != "" {
 			t.Skipf("there is no layer %s", missing)
 		}
 		dims := c.Dims("x")
-		net := build(t, model, Shape{dims[1], dims[2], dims[3]})
+		net, err := Build(model, Shape{dims[1], dims[2], dims[3]}, o)
+		if err != nil {
+			t.Fatal(err)
+		}
 		params, grad := make([]float32, net.NumParams()), make([]float32, net.NumParams())
 		for _, x := range net.Tensors() {
 			name := "param." + pyTorchName(x.Name)
@@ -96,9 +114,8 @@ func TestGoldenModel(t *testing.T) {
 				c.Near(t, prefix+pyTorchName(x.Name), v[x.Offset:x.Offset+x.Len], bound)
 			}
 		}
-		p.run.params = params
-		p.run.n = n
-		c.Near(t, "logits", p.op.forward(&p.run, b.Images), bound)
+		p.Evaluate(params, b)
+		c.Near(t, "logits", p.logits, bound)
 		var losses []float32
 		for step := range 3 {
 			s := p.Gradient(params, b, grad)
@@ -117,32 +134,48 @@ func TestGoldenModel(t *testing.T) {
 	})
 }
 
-// given is an operator that stands for a branch of a known shape.
+// given is an operator that stands for a branch of a known output.
 type given struct {
-	operator
 	shape Shape
+	y, gy []float32 // NCHW
 }
 
-func (g given) out() Shape { return g.shape }
+func (g *given) out() Shape     { return g.shape }
+func (g *given) traits() traits { return traits{windows: true, adds: true} }
+
+func (g *given) forward(r *run, _, y kernels.Maps) {
+	kernels.NCHWToMaps(r.pool, r.n, g.shape.C, g.shape.pixels(), g.y, y)
+}
+
+func (g *given) backward(r *run, _, _, gy, _ kernels.Maps, _ bool) {
+	kernels.MapsToNCHW(r.pool, r.n, g.shape.C, g.shape.pixels(), gy, g.gy)
+}
 
 func TestGoldenConcat(t *testing.T) {
 	golden.Each(t, "concat_*", func(t *testing.T, c golden.Case) {
-		b := branches{gy: c.F32("gy"), y: make([]float32, len(c.F32("y")))}
+		var b branches
 		for i := 0; c.Has(fmt.Sprintf("x%d", i)); i++ {
 			name := fmt.Sprintf("x%d", i)
 			d := c.Dims(name)
-			b.ops = append(b.ops, given{shape: Shape{d[1], d[2], d[3]}})
-			b.ys = append(b.ys, c.F32(name))
-			b.gys = append(b.gys, make([]float32, len(c.F32(name))))
-			b.shape = Shape{b.shape.C + d[1], d[2], d[3]}
+			s := Shape{d[1], d[2], d[3]}
+			g := &given{s, c.F32(name), make([]float32, len(c.F32(name)))}
+			b.chains = append(b.chains, &chain{wantsInput: true, links: []link{{op: g, traits: g.traits(), out: s}}})
+			b.shape = Shape{b.shape.C + s.C, s.H, s.W}
 		}
-		for example := range c.Dims("y")[0] {
-			b.join(example)
-			b.split(example)
+		r := run{pool: pool(t, 2), n: c.Dims("y")[0]}
+		turned := func(v []float32) kernels.Maps {
+			m := kernels.Maps{V: make([]float32, len(v)), Pitch: b.shape.C}
+			kernels.NCHWToMaps(r.pool, r.n, b.shape.C, b.shape.pixels(), v, m)
+			return m
 		}
-		c.Near(t, "y", b.y, 0)
-		for i, g := range b.gys {
-			c.Near(t, fmt.Sprintf("gx%d", i), g, 0)
+		y := kernels.Maps{V: make([]float32, len(c.F32("y"))), Pitch: b.shape.C}
+		b.forward(&r, kernels.Maps{}, y)
+		b.backward(&r, kernels.Maps{}, y, turned(c.F32("gy")), kernels.Maps{}, false)
+		if !sameBits(y.V, turned(c.F32("y")).V) {
+			t.Error("the outputs are not joined")
+		}
+		for i, inner := range b.chains {
+			c.Near(t, fmt.Sprintf("gx%d", i), inner.links[0].op.(*given).gy, 0)
 		}
 	})
 }
@@ -150,12 +183,18 @@ func TestGoldenConcat(t *testing.T) {
 func TestGoldenGlobalAvgPool(t *testing.T) {
 	golden.Each(t, "gap_*", func(t *testing.T, c golden.Case) {
 		d := c.Dims("x")
-		op, err := GlobalAvgPool{}.bind(nil, Shape{d[1], d[2], d[3]})
-		if err != nil {
-			t.Fatal(err)
-		}
-		r := run{pool: pool(t, 2), n: d[0]}
-		c.Near(t, "y", op.forward(&r, c.F32("x")), 2e-6)
-		c.Near(t, "gx", op.backward(&r, c.F32("gy"), true), 2e-6)
+		s := Shape{d[1], d[2], d[3]}
+		r, op := bound(t, GlobalAvgPool{}, s, true)
+		r.n = d[0]
+		v := make([]float32, len(c.F32("x")))
+		x := kernels.Maps{V: v, Pitch: s.C}
+		kernels.NCHWToMaps(r.pool, r.n, s.C, s.pixels(), c.F32("x"), x)
+		y := kernels.Maps{V: make([]float32, r.n*s.C), Pitch: s.C}
+		op.forward(r, x, y)
+		c.Near(t, "y", y.V, 2e-6)
+		op.backward(r, x, y, kernels.Maps{V: c.F32("gy"), Pitch: s.C}, x, false)
+		gx := make([]float32, len(v))
+		kernels.MapsToNCHW(r.pool, r.n, s.C, s.pixels(), x, gx)
+		c.Near(t, "gx", gx, 2e-6)
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"math"
 	"testing"
 
+	"convoy/kernels"
 	"convoy/rng"
 )
 
@@ -24,9 +25,19 @@ func TestGradients(t *testing.T) {
 		{GlobalAvgPool{}, Shape{3, 4, 5}},
 		{ReLU{}, Shape{2, 3, 4}},
 		{Sigmoid{}, Shape{2, 3, 4}},
+		{Tanh{}, Shape{2, 3, 4}},
+		{LRN{Size: 3, Alpha: 0.5, Beta: 0.75, K: 2}, Shape{5, 2, 3}},
+		{LRN{Size: 4, Alpha: 0.5, Beta: 0.6, K: 1}, Shape{5, 2, 3}},
+		{Dropout{Rate: 0.4}, Shape{5, 2, 3}},
 		{Flatten{}, Shape{2, 3, 4}},
+		{Flatten{}, Shape{1, 3, 4}},
+		{Chain{Conv{Out: 3, Kernel: 3, Pad: 1}, ReLU{}, MaxPool{Kernel: 2}}, Shape{2, 4, 4}},
+		{Chain{Conv{Out: 3, Kernel: 3, Pad: 1}, ReLU{}, Dropout{Rate: 0.4}, Sigmoid{}}, Shape{2, 3, 4}},
+		{Chain{Conv{Out: 3, Kernel: 1}, Dropout{Rate: 0.4}, Flatten{}, ReLU{}, Linear{Out: 2}, ReLU{}}, Shape{2, 2, 2}},
 		{Chain{Conv{Out: 3, Kernel: 3}, Sigmoid{}, Flatten{}, Linear{Out: 4}}, Shape{2, 4, 4}},
 		{Branches{{Conv{Out: 2, Kernel: 1}}, {Sigmoid{}, AvgPool{Kernel: 3, Stride: 1, Pad: 1}}, {ReLU{}}}, Shape{2, 3, 4}},
+		{Branches{{Linear{Out: 2}}, {Flatten{}}, {Linear{Out: 3}, ReLU{}}, {Dropout{Rate: 0.4}}}, Shape{5, 1, 1}},
+		{Chain{Branches{{Conv{Out: 2, Kernel: 1}, ReLU{}}, {Branches{{ReLU{}}, {Tanh{}}}}, {LRN{Size: 2, Alpha: 1, Beta: 0.75, K: 1}}}, Sigmoid{}}, Shape{2, 3, 3}},
 	} {
 		t.Run(c.layer.String(), func(t *testing.T) { checkGradient(t, c.layer, c.in) })
 	}
@@ -36,37 +47,62 @@ const difference = 1.0 / 128 // exact in float32
 
 func checkGradient(t *testing.T, layer Layer, in Shape) {
 	const n = 3
-	var b binder
-	op, err := layer.bind(&b, in)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := run{
-		pool: pool(t, 2), n: n, cuts: []int{0, 2, 3},
-		params: uniform(b.params, 1), grad: uniform(b.params, 2),
-	}
-	x, gy := spread(n*in.Len()), uniform(n*op.out().Len(), 3)
+	m, op := bound(t, layer, in, true)
+	m.n, m.cuts = n, []int{0, 2, 3}
+	x, gy := kernels.Maps{V: spread(n * in.Len()), Pitch: in.C}, uniform(n*op.out().Len(), 3)
+	y := kernels.Maps{V: make([]float32, len(gy)), Pitch: op.out().C}
 	objective := func() float64 {
 		var sum float64
-		for i, y := range op.forward(&r, append([]float32(nil), x...)) {
+		op.forward(m, x, y)
+		for i, y := range y.V {
 			sum += float64(y) * float64(gy[i])
 		}
 		return sum
 	}
+	backward := func(gx kernels.Maps, add bool) {
+		op.backward(m, x, y, kernels.Maps{V: append([]float32(nil), gy...), Pitch: y.Pitch}, gx, add)
+	}
+	m.pack()
 	objective()
-	gx := append([]float32(nil), op.backward(&r, append([]float32(nil), gy...), true)...)
-	compare(t, "input", gx, x, objective)
-	compare(t, "parameters", r.grad, r.params, objective)
-	if !op.learns() {
-		return
+	gx := kernels.Maps{V: make([]float32, len(x.V)), Pitch: in.C}
+	backward(gx, false)
+	compare(t, "input", gx.V, x.V, objective)
+	compare(t, "parameters", m.grad, m.params, func() float64 { m.pack(); return objective() })
+	m.pack()
+	objective()
+	if op.traits().adds {
+		sum := append([]float32(nil), gx.V...)
+		backward(kernels.Maps{V: sum, Pitch: in.C}, true)
+		for i, v := range sum {
+			if math.Abs(float64(v-2*gx.V[i])) > 1e-6 {
+				t.Fatalf("added gradient of input[%d] is %v, want twice %v", i, v, gx.V[i])
+			}
+		}
 	}
 	// Without the input's gradient the parameters' is the same.
-	want := append([]float32(nil), r.grad...)
-	objective()
-	op.backward(&r, append([]float32(nil), gy...), false)
-	if !sameBits(r.grad, want) {
+	alone, op := bound(t, layer, in, false)
+	alone.n, alone.cuts = m.n, m.cuts
+	alone.pack()
+	op.forward(alone, x, y)
+	op.backward(alone, x, y, kernels.Maps{V: gy, Pitch: y.Pitch}, kernels.Maps{}, false)
+	if !sameBits(alone.grad, m.grad) {
 		t.Error("the parameters' gradient depends on whether the input's is wanted")
 	}
+}
+
+// bound binds one layer and makes a run for it.
+func bound(t *testing.T, layer Layer, in Shape, below bool) (*run, operator) {
+	b := newBinder(Options{}, below)
+	b.depth = 1 // as in a branch
+	op, err := layer.bind(b, in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &run{
+		pool: pool(t, 2), training: true, step: 3, first: 5,
+		params: uniform(b.params, 1), grad: uniform(b.params, 2),
+		gradients: make([][2][]float32, len(b.sides)), packers: b.packers,
+	}, op
 }
 
 // spread returns n values that all lie further from one another and from 0 than

@@ -16,7 +16,7 @@ func pool(t testing.TB, threads int) *kernels.Pool {
 
 func build(t testing.TB, model Chain, in Shape) *Net {
 	t.Helper()
-	n, err := Build(model, in)
+	n, err := Build(model, in, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func uniform(n int, seed uint64) []float32 {
 // batchOf returns n random examples cut into m micro-batches as a step's are.
 func batchOf(net *Net, n, m int) Batch {
 	s := rng.At(99, rng.Digits, uint64(n), 0)
-	b := Batch{Images: uniform(n*net.Input().Len(), uint64(n)), Labels: make([]int32, n), Cuts: make([]int, m+1)}
+	b := Batch{Images: uniform(n*net.Input().Len(), uint64(n)), Labels: make([]int32, n), Cuts: make([]int, m+1), Seed: 3, Step: 4}
 	for i := range b.Labels {
 		b.Labels[i] = int32(s.Intn(net.Classes()))
 	}
@@ -53,7 +53,10 @@ func (b Batch) node(low, high int) Batch {
 	if len(b.Labels) > 0 {
 		size = len(b.Images) / len(b.Labels)
 	}
-	part := Batch{Images: b.Images[first*size : last*size], Labels: b.Labels[first:last]}
+	part := Batch{
+		Images: b.Images[first*size : last*size], Labels: b.Labels[first:last],
+		Seed: b.Seed, Step: b.Step, First: b.First + first,
+	}
 	for _, c := range b.Cuts[low : high+1] {
 		part.Cuts = append(part.Cuts, c-first)
 	}
@@ -89,15 +92,22 @@ func inception(c1, c2a, c2b, c3a, c3b, c4 int) Branches {
 }
 
 // everything is a small network with every layer in it.
-var everything = Chain{
-	Conv{Out: 4, Kernel: 3, Pad: 1},
-	ReLU{},
-	MaxPool{Kernel: 3, Stride: 2},
-	inception(3, 2, 4, 2, 3, 2),
-	Sigmoid{},
-	AvgPool{Kernel: 2},
-	Branches{{Flatten{}, ReLU{}}, {GlobalAvgPool{}, Linear{Out: 5}}, {Flatten{}}},
-	Linear{Out: 6},
-	Sigmoid{},
-	Linear{Out: 4},
+func everything(drop float32) Chain {
+	return Chain{
+		Conv{Out: 4, Kernel: 3, Pad: 1},
+		ReLU{},
+		MaxPool{Kernel: 3, Stride: 2},
+		inception(3, 2, 4, 2, 3, 2),
+		Sigmoid{},
+		Dropout{Rate: drop},
+		LRN{Size: 3, Alpha: 0.1, Beta: 0.75, K: 2},
+		AvgPool{Kernel: 2},
+		Branches{{Flatten{}, ReLU{}}, {GlobalAvgPool{}, Linear{Out: 5}}, {Flatten{}}},
+		Linear{Out: 6},
+		ReLU{},
+		Dropout{Rate: drop},
+		Linear{Out: 6},
+		Tanh{},
+		Linear{Out: 4},
+	}
 }

@@ -7,12 +7,14 @@ import (
 )
 
 // Linear is a fully connected layer with a bias, with weights [Out][In]. Its
-// input is flat. Weights begin by Xavier, biases at 0.
+// input is flat. Weights begin by Xavier, biases at 0. A ReLU right behind it is
+// computed with it.
 type Linear struct {
 	Out int // values
 }
 
 func (l Linear) String() string { return fmt.Sprintf("Linear %d", l.Out) }
+func (Linear) kind() string     { return "linear" }
 
 func (l Linear) bind(b *binder, in Shape) (operator, error) {
 	if in.H != 1 || in.W != 1 {
@@ -24,6 +26,8 @@ func (l Linear) bind(b *binder, in Shape) (operator, error) {
 	}
 	return &linear{
 		s:       s,
+		plan:    kernels.NewFullyConnected(s),
+		below:   b.below,
 		weights: b.param("weight", xavier(s.I, s.O), s.O, s.I),
 		bias:    b.param("bias", zeros, s.O),
 	}, nil
@@ -31,26 +35,42 @@ func (l Linear) bind(b *binder, in Shape) (operator, error) {
 
 type linear struct {
 	s             kernels.Linear
+	plan          *kernels.FullyConnected
 	weights, bias window
-	x, y, gx      []float32
+	below         bool // the gradient of the input is wanted
+	relu          bool // the output is ReLU's
 }
 
-func (l *linear) out() Shape   { return Shape{l.s.O, 1, 1} }
-func (l *linear) learns() bool { return true }
-func (l *linear) macs() int    { return l.s.FLOPs() / 2 }
+func (l *linear) out() Shape        { return Shape{l.s.O, 1, 1} }
+func (l *linear) macs() int         { return l.s.FLOPs() / 2 }
+func (l *linear) algorithm() string { return "matrix product" }
 
-func (l *linear) forward(r *run, x []float32) []float32 {
-	l.x, l.y = x, grown(l.y, r.n*l.s.O)
-	kernels.LinearForward(r.pool, l.s, x, l.weights.of(r.params), l.bias.of(r.params), l.y)
-	return l.y
-}
+func (l *linear) memory(n int) (packed, activations int) { return l.plan.Bytes(n), 0 }
 
-func (l *linear) backward(r *run, gy []float32, wantInput bool) []float32 {
-	kernels.LinearBackwardWeights(r.pool, l.s, l.x, gy, r.cuts, l.weights.of(r.grad), l.bias.of(r.grad))
-	if !wantInput {
-		return nil
+func (l *linear) traits() traits {
+	if l.relu {
+		return traits{needs: signs}
 	}
-	l.gx = grown(l.gx, r.n*l.s.I)
-	kernels.LinearBackwardData(r.pool, l.s, gy, l.weights.of(r.params), l.gx)
-	return l.gx
+	return traits{}
+}
+
+func (l *linear) fuse(layer Layer) bool {
+	_, relu := layer.(ReLU)
+	fuses := relu && !l.relu
+	l.relu = l.relu || fuses
+	return fuses
+}
+
+func (l *linear) forward(r *run, x, y kernels.Maps) {
+	l.plan.Forward(r.pool, r.n, x.V, l.weights.of(r.params), l.bias.of(r.params), l.relu, y.V)
+}
+
+func (l *linear) backward(r *run, x, y, gy, gx kernels.Maps, _ bool) {
+	if l.relu {
+		kernels.ReLUBackward(r.pool, r.n, l.s.O, y, gy, gy)
+	}
+	l.plan.BackwardWeights(r.pool, x.V, gy.V, r.cuts, l.weights.of(r.grad), l.bias.of(r.grad))
+	if l.below {
+		l.plan.BackwardData(r.pool, r.n, gy.V, l.weights.of(r.params), gx.V)
+	}
 }

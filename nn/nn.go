@@ -5,7 +5,9 @@
 // layers one after another and Branches puts chains side by side. Build binds
 // them to the shape of an input and lays all parameters out in one flat vector
 // with PyTorch's names and order; a gradient is a vector of the same layout, so
-// that nothing is gathered or scattered between backward and the wire.
+// that nothing is gathered or scattered between backward and the wire. Images
+// come as [C][H][W]; inside, feature maps are NHWC, and are turned once at the
+// edges. The kernels choose an algorithm for each convolution by its shape.
 //
 // What it promises: the sums that a Pass returns are those of the fixed tree of
 // micro-batches (package tree), with the same bits on any machine, for any number
@@ -20,6 +22,8 @@ package nn
 import (
 	"errors"
 	"fmt"
+
+	"convoy/kernels"
 )
 
 // Shape is what one example looks like between two layers: channels, height and
@@ -31,27 +35,53 @@ func (s Shape) Len() int { return s.C * s.H * s.W }
 
 func (s Shape) String() string { return fmt.Sprintf("%d×%d×%d", s.C, s.H, s.W) }
 
+// pixels is the number of values of one channel.
+func (s Shape) pixels() int { return s.H * s.W }
+
 // Layer describes a part of a network.
 type Layer interface {
 	// bind makes the operator for inputs of shape in, asking b for windows of
 	// the parameter vector in canonical order.
 	bind(b *binder, in Shape) (operator, error)
+	// kind names the type of layer, as a job file writes it.
+	kind() string
 	// String names the layer with its settings, for errors and summaries.
 	String() string
 }
 
-// An operator is a layer bound to a shape, with the buffers of one Pass.
+// An operator is a layer, or a few, bound to a shape. Between operators values
+// are feature maps in NHWC order, dense unless something else is said; a flat
+// vector is one pixel.
 type operator interface {
 	out() Shape
-	// learns reports whether there are parameters in it.
-	learns() bool
-	// forward computes the outputs of r.n examples; they stay valid, and x must,
-	// until backward is done. It may overwrite x only if it was told inPlace.
-	forward(r *run, x []float32) []float32
+	traits() traits
+	// forward computes y of r.n examples. Both x and y stay until backward is
+	// done, unless it is another operator that overwrites y (traits.needs).
+	forward(r *run, x, y kernels.Maps)
 	// backward writes the gradients of its parameters into windows of r.grad
-	// and, if wanted, returns that of its input. It may overwrite gy.
-	backward(r *run, gy []float32, wantInput bool) []float32
+	// and that of its input to gx, or adds it to what is there. gx has no
+	// values where nobody wants it. It may overwrite gy.
+	backward(r *run, x, y, gy, gx kernels.Maps, add bool)
 }
+
+// traits are what an operator can do beyond the ordinary, and what it asks for.
+type traits struct {
+	windows    bool // y and gy may be a window of channels of other maps
+	adds       bool // backward knows add
+	inPlace    bool // y may be x, and gx may be gy
+	keepsSigns bool // written over x, y is positive where x was or lets no gradient through
+	view       bool // y is x's memory, and gx gy's: there is nothing to compute
+	needs      need // of y, in backward
+}
+
+// A need is what must be left of an output until backward.
+type need int
+
+const (
+	nothing need = iota
+	signs        // whether a value is positive
+	values
+)
 
 // Tensor is a window of the flat vector of parameters.
 type Tensor struct {
@@ -62,17 +92,31 @@ type Tensor struct {
 
 // Info describes one bound layer for a summary.
 type Info struct {
-	Name   string // its place, as in the names of its tensors
-	Layer  string
-	Out    Shape
-	Params int
-	MACs   int // multiplications with additions, forward, for one example
+	Name      string // its place, as in the names of its tensors
+	Type      string // as in a job file: conv, relu, maxpool
+	Layer     string // the type with its settings
+	Out       Shape
+	Params    int
+	MACs      int    // multiplications with additions, forward, for one example
+	Algorithm string // where there is a choice; "fused" is the one of the layer before
+	// ReceptiveField is the side of the square of the input's pixels that a
+	// value depends on, padding included, and Stride by how many pixels the
+	// squares of neighbours are apart. For a flat vector they are those of all
+	// values of the last image together.
+	ReceptiveField, Stride int
+}
+
+// Options choose how a network is computed. Different options round differently:
+// they are part of the recipe.
+type Options struct {
+	Direct bool // convolutions by their definition's sums, no other algorithm
 }
 
 // Net is a network bound to the shape of its input. It holds no parameters and
 // no buffers: it may be shared.
 type Net struct {
 	model   Chain
+	options Options
 	in, out Shape
 	tensors []parameter
 	infos   []Info
@@ -82,12 +126,12 @@ type Net struct {
 // Build binds a model to inputs of a shape. The model ends in a flat vector, one
 // value (logit) a class. An error names the layer and the shapes that do not
 // meet.
-func Build(model Chain, in Shape) (*Net, error) {
+func Build(model Chain, in Shape, o Options) (*Net, error) {
 	if in.C < 1 || in.H < 1 || in.W < 1 {
 		return nil, fmt.Errorf("network input %v (channels × height × width): each must be at least 1", in)
 	}
-	var b binder
-	op, err := model.bind(&b, in)
+	b := newBinder(o, false)
+	op, err := model.bind(b, in)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +142,16 @@ func Build(model Chain, in Shape) (*Net, error) {
 	if b.params == 0 {
 		return nil, errors.New("the network has no parameters: add a Conv or Linear layer")
 	}
-	return &Net{model: model, in: in, out: out, tensors: b.tensors, infos: b.infos, params: b.params}, nil
+	return &Net{model: model, options: o, in: in, out: out, tensors: b.tensors, infos: b.infos, params: b.params}, nil
+}
+
+// mustBind binds the model once more, which makes buffers of its own.
+func (n *Net) mustBind(b *binder) *chain {
+	op, err := n.model.bind(b, n.in)
+	if err != nil {
+		panic("nn: a network that was built does not bind: " + err.Error())
+	}
+	return op.(*chain)
 }
 
 // Input is the shape of one example.

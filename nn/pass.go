@@ -16,6 +16,11 @@ type Batch struct {
 	// are equal. Cuts[0] = 0, the last is N, and there is a power of two of them
 	// and one.
 	Cuts []int
+	// Seed, Step and First, the first example's position in the step's whole
+	// batch, key the random numbers of training.
+	Seed  uint64
+	Step  int
+	First int
 }
 
 // Sums is what is added up over examples beside the gradient.
@@ -31,27 +36,64 @@ type run struct {
 	params, grad []float32
 	n            int // examples
 	cuts         []int
+	training     bool // backward follows
+	seed         uint64
+	step, first  int
+
+	packers   []packer
+	gradients [][2][]float32 // by depth of the chain and side
+}
+
+// pack has every operator pack its weights.
+func (r *run) pack() {
+	for _, op := range r.packers {
+		op.pack(r)
+	}
+}
+
+// maps returns maps of the pass's examples in a buffer that grows.
+func (r *run) maps(buffer *[]float32, s Shape) kernels.Maps {
+	n := r.n * s.Len()
+	if cap(*buffer) < n {
+		*buffer = kernels.Floats(n)
+	}
+	return kernels.Maps{V: (*buffer)[:n], Pitch: s.C}
+}
+
+// gradient is one of the two buffers of the chains at a depth.
+func (r *run) gradient(depth, side int, s Shape) kernels.Maps {
+	return r.maps(&r.gradients[depth][side], s)
+}
+
+// same reports whether two maps begin in the same place.
+func same(x, y kernels.Maps) bool { return &x.V[0] == &y.V[0] }
+
+// grown returns a buffer of n elements, the old one where it is large enough.
+func grown[T any](old []T, n int) []T {
+	if cap(old) < n {
+		return make([]T, n)
+	}
+	return old[:n]
 }
 
 // Pass computes with a network, keeping the buffers: they grow to the largest
 // batch and stay. It serves one caller at a time.
 type Pass struct {
 	net    *Net
-	op     operator
+	op     *chain
 	run    run
 	losses []float64
+	images []float32 // as maps, where that is another order
+	logits []float32
 	gy     []float32
 }
 
 // NewPass returns a Pass that computes on pool. Several may share one pool, but
 // not at a time.
 func (n *Net) NewPass(pool *kernels.Pool) *Pass {
-	var b binder
-	op, err := n.model.bind(&b, n.in)
-	if err != nil {
-		panic("nn: a network that was built does not bind: " + err.Error())
-	}
-	return &Pass{net: n, op: op, run: run{pool: pool}}
+	b := newBinder(n.options, false)
+	op := n.mustBind(b)
+	return &Pass{net: n, op: op, run: run{pool: pool, packers: b.packers, gradients: make([][2][]float32, len(b.sides))}}
 }
 
 // Gradient computes the sums over the node's examples and overwrites grad with
@@ -68,40 +110,71 @@ func (p *Pass) Gradient(params []float32, b Batch, grad []float32) Sums {
 	if n == 0 {
 		return Sums{}
 	}
-	p.run.params, p.run.grad, p.run.cuts = params, grad, b.Cuts
+	r := &p.run
+	r.grad, r.cuts = grad, b.Cuts
+	r.seed, r.step, r.first = b.Seed, b.Step, b.First
+	p.begin(params, true)
 	p.gy = grown(p.gy, n*p.net.Classes())
 	p.losses = grown(p.losses, n)
 	correct := p.forward(b.Images, b.Labels, p.losses, p.gy)
-	p.op.backward(&p.run, p.gy, false)
-	p.run.params, p.run.grad, p.run.cuts = nil, nil, nil
+	p.op.backward(r, kernels.Maps{}, kernels.Maps{}, kernels.Maps{V: p.gy, Pitch: p.net.Classes()}, kernels.Maps{}, false)
+	r.params, r.grad, r.cuts = nil, nil, nil
 	return p.sums(correct, b.Cuts)
 }
 
-// evaluationPiece is how many examples Evaluate computes at once. An example's
-// loss depends on that example alone, so it changes no bits.
-const evaluationPiece = 128
+// Evaluate computes at most so many examples at once, and fewer where their
+// values would take more than so much memory. An example's loss depends on that
+// example alone, so it changes no bits.
+const (
+	evaluationPiece = 128
+	evaluationBytes = 256 << 20
+)
 
-// Evaluate computes the sums that Gradient would, without the gradient, in
-// memory for 128 examples.
+// evaluationPiece is how many examples Evaluate computes at once.
+func (p *Pass) evaluationPiece() int {
+	return min(max(1, evaluationBytes/p.op.memory(1).Activations), evaluationPiece)
+}
+
+// Evaluate computes the sums that Gradient would without dropout, and without
+// the gradient, a piece of the examples at a time.
 func (p *Pass) Evaluate(params []float32, b Batch) Sums {
 	n := p.check(params, b)
-	p.run.params = params
+	p.begin(params, false)
 	p.losses = grown(p.losses, n)
-	correct, size := 0, p.net.in.Len()
-	for low := 0; low < n; low += evaluationPiece {
-		high := min(low+evaluationPiece, n)
+	correct, size, piece := 0, p.net.in.Len(), p.evaluationPiece()
+	for low := 0; low < n; low += piece {
+		high := min(low+piece, n)
 		correct += p.forward(b.Images[low*size:high*size], b.Labels[low:high], p.losses[low:high], nil)
 	}
 	p.run.params = nil
 	return p.sums(correct, b.Cuts)
 }
 
+// begin takes the parameters of a pass.
+func (p *Pass) begin(params []float32, training bool) {
+	p.run.params, p.run.training = params, training
+	p.run.pack()
+}
+
 // forward computes the losses of some examples and, where gy is not nil, the
 // gradients of their logits.
 func (p *Pass) forward(images []float32, labels []int32, losses []float64, gy []float32) (correct int) {
-	p.run.n = len(labels)
-	logits := p.op.forward(&p.run, images)
-	return kernels.SoftmaxCrossEntropy(p.run.pool, p.net.Classes(), logits, labels, losses, gy)
+	r := &p.run
+	r.n = len(labels)
+	y := r.maps(&p.logits, p.net.out)
+	p.op.forward(r, p.input(images), y)
+	return kernels.SoftmaxCrossEntropy(r.pool, p.net.Classes(), y.V, labels, losses, gy)
+}
+
+// input turns images into maps.
+func (p *Pass) input(images []float32) kernels.Maps {
+	in := p.net.in
+	if !p.op.reorders(in) {
+		return kernels.Maps{V: images, Pitch: in.C}
+	}
+	x := p.run.maps(&p.images, in)
+	kernels.NCHWToMaps(p.run.pool, p.run.n, in.C, in.pixels(), images, x)
+	return x
 }
 
 // check panics unless the lengths fit, and returns the number of examples.

@@ -15,27 +15,29 @@ var smallInput = Shape{2, 9, 8}
 // and the sums of a node are those of its halves, added, whatever the number of
 // goroutines, with micro-batches of all sizes, empty ones among them.
 func TestNodesAddUp(t *testing.T) {
-	net := build(t, everything, smallInput)
-	params := initial(net)
-	for _, threads := range []int{1, 2, 3} {
-		p := net.NewPass(pool(t, threads))
-		reference := build(t, everything, smallInput).NewPass(pool(t, 1))
-		for _, n := range []int{1, 2, 3, 5, 7, 13, 37} {
-			t.Run(fmt.Sprintf("%d examples, %d threads", n, threads), func(t *testing.T) {
-				b := batchOf(net, n, 8)
-				want := uniform(net.NumParams(), 7) // must be overwritten
-				whole := p.Gradient(params, b, want)
-				got, sums := byHalves(reference, params, b, tree.Node{Low: 0, High: 8})
-				if !sameBits(got, want) {
-					t.Error("the gradient differs from the sum of the halves'")
-				}
-				if whole != sums || whole.Examples != n {
-					t.Errorf("sums %+v, the halves' add up to %+v of %d examples", whole, sums, n)
-				}
-				if e := p.Evaluate(params, b); e != whole {
-					t.Errorf("evaluation gives %+v, the gradient's pass %+v", e, whole)
-				}
-			})
+	for _, drop := range []float32{0, 0.5} {
+		net := build(t, everything(drop), smallInput)
+		params := initial(net)
+		reference := net.NewPass(pool(t, 1))
+		for _, threads := range []int{1, 2, 3} {
+			p := net.NewPass(pool(t, threads))
+			for _, n := range []int{1, 2, 3, 5, 7, 13, 37} {
+				t.Run(fmt.Sprintf("dropout %v, %d examples, %d threads", drop, n, threads), func(t *testing.T) {
+					b := batchOf(net, n, 8)
+					want := uniform(net.NumParams(), 7) // must be overwritten
+					whole := p.Gradient(params, b, want)
+					got, sums := byHalves(reference, params, b, tree.Node{Low: 0, High: 8})
+					if !sameBits(got, want) {
+						t.Error("the gradient differs from the sum of the halves'")
+					}
+					if whole != sums || whole.Examples != n {
+						t.Errorf("sums %+v, the halves' add up to %+v of %d examples", whole, sums, n)
+					}
+					if e := p.Evaluate(params, b); e != whole && drop == 0 {
+						t.Errorf("evaluation gives %+v, the gradient's pass %+v", e, whole)
+					}
+				})
+			}
 		}
 	}
 }
@@ -65,7 +67,7 @@ func byHalves(p *Pass, params []float32, b Batch, n tree.Node) ([]float32, Sums)
 
 // TestEmptyNode: no examples, no sums, and a gradient that stays as it was.
 func TestEmptyNode(t *testing.T) {
-	net := build(t, everything, smallInput)
+	net := build(t, everything(0.5), smallInput)
 	p := net.NewPass(pool(t, 1))
 	grad := uniform(net.NumParams(), 1)
 	if s := p.Gradient(initial(net), Batch{Cuts: []int{0, 0, 0}}, grad); s != (Sums{}) || !sameBits(grad, uniform(net.NumParams(), 1)) {
@@ -79,9 +81,10 @@ func TestEmptyNode(t *testing.T) {
 // TestEvaluationInPieces: more examples than a piece holds, at the bits of each
 // micro-batch evaluated alone, in a bounded amount of memory.
 func TestEvaluationInPieces(t *testing.T) {
-	net := build(t, everything, smallInput)
+	net := build(t, everything(0.5), smallInput)
 	params := initial(net)
-	n := 2*evaluationPiece + 75
+	piece := net.NewPass(pool(t, 1)).evaluationPiece()
+	n := 2*piece + 75
 	b := batchOf(net, n, 2)
 	p := net.NewPass(pool(t, 2))
 	got := p.Evaluate(params, b)
@@ -89,16 +92,16 @@ func TestEvaluationInPieces(t *testing.T) {
 	if want := (Sums{a.Loss + c.Loss, a.Correct + c.Correct, n}); got != want {
 		t.Errorf("evaluation gives %+v, its micro-batches %+v", got, want)
 	}
-	first := p.op.(*chain).ops[0].(*conv)
-	if cap(first.y) > evaluationPiece*first.s.Out() {
-		t.Errorf("buffers hold %d examples, want at most %d", cap(first.y)/first.s.Out(), evaluationPiece)
+	first := p.op.links[1]
+	if cap(first.buffer) > piece*first.out.Len() || piece != evaluationPiece {
+		t.Errorf("buffers hold %d examples, want at most %d", cap(first.buffer)/first.out.Len(), evaluationPiece)
 	}
 }
 
 // TestLossAndGradientAgree moves the parameters a little against the gradient:
 // the loss falls by the gradient's square.
 func TestLossAndGradientAgree(t *testing.T) {
-	net := build(t, everything, smallInput)
+	net := build(t, everything(0), smallInput)
 	params, grad := initial(net), make([]float32, net.NumParams())
 	p := net.NewPass(pool(t, 2))
 	b := batchOf(net, 20, 4)
@@ -119,7 +122,7 @@ func TestLossAndGradientAgree(t *testing.T) {
 
 // TestSteadyStateAllocatesNothing: after the first call of a shape, none does.
 func TestSteadyStateAllocatesNothing(t *testing.T) {
-	net := build(t, everything, smallInput)
+	net := build(t, everything(0.5), smallInput)
 	params, grad := initial(net), make([]float32, net.NumParams())
 	for _, threads := range []int{1, 2} {
 		p := net.NewPass(pool(t, threads))
@@ -136,16 +139,16 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 }
 
 func TestMisfitsPanic(t *testing.T) {
-	net := build(t, everything, smallInput)
+	net := build(t, everything(0.5), smallInput)
 	p := net.NewPass(pool(t, 1))
 	params, grad := initial(net), make([]float32, net.NumParams())
 	good := batchOf(net, 3, 2)
 	for name, f := range map[string]func(){
 		"parameters": func() { p.Evaluate(params[1:], good) },
 		"gradient":   func() { p.Gradient(params, good, grad[1:]) },
-		"images":     func() { p.Evaluate(params, Batch{good.Images[1:], good.Labels, good.Cuts}) },
-		"cuts":       func() { p.Evaluate(params, Batch{good.Images, good.Labels, []int{0, 1, 2, 3}}) },
-		"cuts' end":  func() { p.Evaluate(params, Batch{good.Images, good.Labels, []int{0, 2}}) },
+		"images":     func() { p.Evaluate(params, Batch{Images: good.Images[1:], Labels: good.Labels, Cuts: good.Cuts}) },
+		"cuts":       func() { p.Evaluate(params, Batch{Images: good.Images, Labels: good.Labels, Cuts: []int{0, 1, 2, 3}}) },
+		"cuts' end":  func() { p.Evaluate(params, Batch{Images: good.Images, Labels: good.Labels, Cuts: []int{0, 2}}) },
 		"initial":    func() { net.Init(1, grad[1:]) },
 	} {
 		func() {

@@ -14,6 +14,8 @@ func (l MaxPool) String() string {
 	return "MaxPool " + square(l.Kernel) + settings(l.Stride, l.Kernel, l.Pad)
 }
 
+func (MaxPool) kind() string { return "maxpool" }
+
 func (l MaxPool) bind(_ *binder, in Shape) (operator, error) {
 	s := pooling(in, l.Kernel, l.Stride, l.Pad)
 	if err := s.Check(); err != nil {
@@ -32,27 +34,38 @@ func pooling(in Shape, kernel, stride, pad int) kernels.Pool2D {
 }
 
 type maxPool struct {
-	s     kernels.Pool2D
-	y, gx []float32
-	arg   []int32
+	s   kernels.Pool2D
+	arg []uint8
 }
 
-func (m *maxPool) out() Shape   { return Shape{m.s.C, m.s.OutH(), m.s.OutW()} }
-func (m *maxPool) learns() bool { return false }
+func (m *maxPool) out() Shape         { return Shape{m.s.C, m.s.OutH(), m.s.OutW()} }
+func (m *maxPool) window() (int, int) { return m.s.KH, m.s.StrideH }
 
-func (m *maxPool) forward(r *run, x []float32) []float32 {
-	m.y, m.arg = grown(m.y, r.n*m.s.Out()), grown(m.arg, r.n*m.s.Out())
-	kernels.MaxPoolForward(r.pool, m.s, x, m.y, m.arg)
-	return m.y
-}
+func (m *maxPool) traits() traits { return traits{windows: true, adds: true} }
 
-func (m *maxPool) backward(r *run, gy []float32, wantInput bool) []float32 {
-	if !wantInput {
-		return nil
+func (m *maxPool) memory(n int) (packed, activations int) { return 0, n * m.s.Out() }
+
+// takeReLU takes the derivative of the ReLU of the convolution before: where a
+// window's maximum is ReLU's 0, no gradient passes.
+func (m *maxPool) takeReLU(previous operator) {
+	if c, ok := previous.(*conv); ok && c.relu {
+		m.s.ReLU, c.masked = true, true
 	}
-	m.gx = grown(m.gx, r.n*m.s.In())
-	kernels.MaxPoolBackward(r.pool, m.s, gy, m.arg, m.gx)
-	return m.gx
+}
+
+func (m *maxPool) forward(r *run, x, y kernels.Maps) {
+	var arg []uint8
+	if r.training {
+		m.arg = grown(m.arg, r.n*m.s.Out())
+		arg = m.arg
+	}
+	kernels.MaxPoolForward(r.pool, m.s, r.n, x, y, arg)
+}
+
+func (m *maxPool) backward(r *run, _, _, gy, gx kernels.Maps, add bool) {
+	if gx.V != nil {
+		kernels.MaxPoolBackward(r.pool, m.s, r.n, gy, m.arg, gx, add)
+	}
 }
 
 // AvgPool takes the mean of each window, zeros outside of the image counted in.
@@ -65,6 +78,8 @@ type AvgPool struct {
 func (l AvgPool) String() string {
 	return "AvgPool " + square(l.Kernel) + settings(l.Stride, l.Kernel, l.Pad)
 }
+
+func (AvgPool) kind() string { return "avgpool" }
 
 func (l AvgPool) bind(_ *binder, in Shape) (operator, error) {
 	s := pooling(in, l.Kernel, l.Stride, l.Pad)
@@ -79,31 +94,25 @@ func (l AvgPool) bind(_ *binder, in Shape) (operator, error) {
 type GlobalAvgPool struct{}
 
 func (GlobalAvgPool) String() string { return "GlobalAvgPool" }
+func (GlobalAvgPool) kind() string   { return "gap" }
 
 func (GlobalAvgPool) bind(_ *binder, in Shape) (operator, error) {
 	s := kernels.Pool2D{C: in.C, H: in.H, W: in.W, KH: in.H, KW: in.W, StrideH: 1, StrideW: 1}
 	return &avgPool{s: s}, s.Check()
 }
 
-type avgPool struct {
-	s     kernels.Pool2D
-	y, gx []float32
+type avgPool struct{ s kernels.Pool2D }
+
+func (a *avgPool) out() Shape         { return Shape{a.s.C, a.s.OutH(), a.s.OutW()} }
+func (a *avgPool) traits() traits     { return traits{windows: true, adds: true} }
+func (a *avgPool) window() (int, int) { return max(a.s.KH, a.s.KW), a.s.StrideH }
+
+func (a *avgPool) forward(r *run, x, y kernels.Maps) {
+	kernels.AvgPoolForward(r.pool, a.s, r.n, x, y)
 }
 
-func (a *avgPool) out() Shape   { return Shape{a.s.C, a.s.OutH(), a.s.OutW()} }
-func (a *avgPool) learns() bool { return false }
-
-func (a *avgPool) forward(r *run, x []float32) []float32 {
-	a.y = grown(a.y, r.n*a.s.Out())
-	kernels.AvgPoolForward(r.pool, a.s, x, a.y)
-	return a.y
-}
-
-func (a *avgPool) backward(r *run, gy []float32, wantInput bool) []float32 {
-	if !wantInput {
-		return nil
+func (a *avgPool) backward(r *run, _, _, gy, gx kernels.Maps, add bool) {
+	if gx.V != nil {
+		kernels.AvgPoolBackward(r.pool, a.s, r.n, gy, gx, add)
 	}
-	a.gx = grown(a.gx, r.n*a.s.In())
-	kernels.AvgPoolBackward(r.pool, a.s, gy, a.gx)
-	return a.gx
 }

@@ -6,37 +6,32 @@ import "convoy/kernels"
 type ReLU struct{}
 
 func (ReLU) String() string { return "ReLU" }
+func (ReLU) kind() string   { return "relu" }
 
 func (ReLU) bind(_ *binder, in Shape) (operator, error) {
-	return &elementwise{shape: in, f: kernels.ReLUForward, df: kernels.ReLUBackward}, nil
+	return &elementwise{in, signs, kernels.ReLUForward, kernels.ReLUBackward}, nil
 }
 
 // elementwise is a function of each value whose derivative its result gives.
 type elementwise struct {
-	shape   Shape
-	f       func(p *kernels.Pool, x, y []float32)
-	df      func(p *kernels.Pool, y, gy, gx []float32)
-	inPlace bool // nobody else needs x: write over it
-	y       []float32
+	shape Shape
+	needs need // of its result
+	f     func(p *kernels.Pool, pixels, c int, x, y kernels.Maps)
+	df    func(p *kernels.Pool, pixels, c int, y, gy, gx kernels.Maps)
 }
 
-func (e *elementwise) out() Shape   { return e.shape }
-func (e *elementwise) learns() bool { return false }
+func (e *elementwise) out() Shape { return e.shape }
 
-func (e *elementwise) forward(r *run, x []float32) []float32 {
-	if e.inPlace {
-		e.y = x
-	} else {
-		e.y = grown(e.y, len(x))
-	}
-	e.f(r.pool, x, e.y)
-	return e.y
+func (e *elementwise) traits() traits {
+	return traits{windows: true, inPlace: true, needs: e.needs, keepsSigns: e.needs == signs}
 }
 
-func (e *elementwise) backward(r *run, gy []float32, wantInput bool) []float32 {
-	if !wantInput {
-		return nil
+func (e *elementwise) forward(r *run, x, y kernels.Maps) {
+	e.f(r.pool, r.n*e.shape.pixels(), e.shape.C, x, y)
+}
+
+func (e *elementwise) backward(r *run, _, y, gy, gx kernels.Maps, _ bool) {
+	if gx.V != nil {
+		e.df(r.pool, r.n*e.shape.pixels(), e.shape.C, y, gy, gx)
 	}
-	e.df(r.pool, e.y, gy, gy)
-	return gy
 }

@@ -6,7 +6,8 @@ import "convoy/kernels"
 type Sigmoid struct{}
 
 func (Sigmoid) String() string { return "Sigmoid" }
+func (Sigmoid) kind() string   { return "sigmoid" }
 
 func (Sigmoid) bind(_ *binder, in Shape) (operator, error) {
-	return &elementwise{shape: in, f: kernels.SigmoidForward, df: kernels.SigmoidBackward}, nil
+	return &elementwise{in, values, kernels.SigmoidForward, kernels.SigmoidBackward}, nil
 }

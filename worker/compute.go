@@ -71,7 +71,12 @@ func (a *assignment) gather(t int, n tree.Node) nn.Batch {
 		low, high := task*atOnce, min((task+1)*atOnce, len(b.indices))
 		data.Fill(split, b.indices[low:high], b.images[low*pixels:high*pixels], b.labels[low:high])
 	})
-	return nn.Batch{Images: b.images, Labels: b.labels, Cuts: b.cuts}
+	begin, _ := seq.Positions(t, 0)
+	first, _ := seq.Positions(t, n.Low)
+	return nn.Batch{
+		Images: b.images, Labels: b.labels, Cuts: b.cuts,
+		Seed: a.job.Recipe.Seed, Step: t, First: first - begin,
+	}
 }
 
 func grow[T any](s []T, n int) []T {

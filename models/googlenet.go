@@ -1,0 +1,43 @@
+package models
+
+import "convoy/nn"
+
+// GoogLeNet (Szegedy et al., "Going deeper with convolutions", 2015), table 1
+// without normalisation, dropout and auxiliary classifiers, as Zhang et al.,
+// "Dive into Deep Learning", section 8.4, have it.
+var googLeNet = Model{
+	Name:   "googlenet",
+	Doc:    "GoogLeNet (2014), nine inception blocks; 96×96 images",
+	Input:  nn.Shape{C: 1, H: 96, W: 96},
+	Layers: googLeNetLayers,
+}
+
+func googLeNetLayers(classes int) nn.Chain {
+	pool := nn.MaxPool{Kernel: 3, Stride: 2, Pad: 1}
+	return nn.Chain{
+		nn.Conv{Out: 64, Kernel: 7, Stride: 2, Pad: 3}, nn.ReLU{}, pool,
+		nn.Conv{Out: 64, Kernel: 1}, nn.ReLU{},
+		nn.Conv{Out: 192, Kernel: 3, Pad: 1}, nn.ReLU{}, pool,
+		inception(64, 96, 128, 16, 32, 32),
+		inception(128, 128, 192, 32, 96, 64), pool,
+		inception(192, 96, 208, 16, 48, 64),
+		inception(160, 112, 224, 24, 64, 64),
+		inception(128, 128, 256, 24, 64, 64),
+		inception(112, 144, 288, 32, 64, 64),
+		inception(256, 160, 320, 32, 128, 128), pool,
+		inception(256, 160, 320, 32, 128, 128),
+		inception(384, 192, 384, 48, 128, 128),
+		nn.GlobalAvgPool{}, nn.Linear{Out: classes},
+	}
+}
+
+// inception is the block of figure 2b with the columns of table 1: the channels
+// of #1×1, #3×3 reduce, #3×3, #5×5 reduce, #5×5 and pool proj.
+func inception(c1, reduce3, c3, reduce5, c5, proj int) nn.Branches {
+	return nn.Branches{
+		{nn.Conv{Out: c1, Kernel: 1}, nn.ReLU{}},
+		{nn.Conv{Out: reduce3, Kernel: 1}, nn.ReLU{}, nn.Conv{Out: c3, Kernel: 3, Pad: 1}, nn.ReLU{}},
+		{nn.Conv{Out: reduce5, Kernel: 1}, nn.ReLU{}, nn.Conv{Out: c5, Kernel: 5, Pad: 2}, nn.ReLU{}},
+		{nn.MaxPool{Kernel: 3, Stride: 1, Pad: 1}, nn.Conv{Out: proj, Kernel: 1}, nn.ReLU{}},
+	}
+}
