@@ -80,7 +80,7 @@ func tanh(x, _ float32) float32 {
 		a = top
 	}
 	scale, p := expParts(-2 * a)
-	scale *= 1.0 / (1 << expBias) // exact: −2a > −88
+	scale = float32(scale * (1.0 / (1 << expBias))) // exact: −2a > −88
 	e := fma(scale, p, scale-1)
 	return math.Float32frombits(math.Float32bits(-e/(2+e))&^sign | math.Float32bits(x)&sign)
 }
