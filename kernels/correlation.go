@@ -75,24 +75,12 @@ func (c *correlation) plan() {
 // depth is the number of products in a sum.
 func (c *correlation) depth() int { return c.kh * c.kw * c.channels }
 
-// panelWidth is the width of the panel that begins with output o.
-func (c *correlation) panelWidth(o int) int {
-	if c.outputs-o <= 16 {
-		return 16
-	}
-	return c.isa.cols
+func (c *correlation) floats() int {
+	return padded(c.outputs, c.isa.cols)*(c.depth()+1) + c.isa.rows*c.isa.cols
 }
-
-// panelled is the number of outputs with those that fill the last panel.
-func (c *correlation) panelled() int {
-	last := (c.outputs - 1) / c.isa.cols * c.isa.cols
-	return last + c.panelWidth(last)
-}
-
-func (c *correlation) floats() int { return c.panelled()*(c.depth()+1) + c.isa.rows*c.isa.cols }
 
 func (c *correlation) pack(p *Pool, w []float32) {
-	c.panels = grow(c.panels, c.panelled()*c.depth())
+	c.panels = grow(c.panels, padded(c.outputs, c.isa.cols)*c.depth())
 	c.call.bias = w
 	p.run((c.outputs+c.isa.cols-1)/c.isa.cols, (*packJob)(c))
 	c.call.bias = nil
@@ -104,7 +92,7 @@ type packJob correlation
 func (j *packJob) do(_, task int) {
 	c, w := (*correlation)(j), j.call.bias
 	o := task * c.isa.cols
-	width := c.panelWidth(o)
+	width := panelWidth(c.outputs-o, c.isa.cols)
 	panel := c.panels[o*c.depth():][:width*c.depth()]
 	present := min(width, c.outputs-o)
 	at := 0
@@ -130,7 +118,7 @@ func (c *correlation) run(p *Pool, n int, in, out Maps, bias []float32, low floa
 	}
 	c.call = correlationCall{pool: p, in: in, out: out, low: low, add: add}
 	if bias != nil {
-		c.bias = grow(c.bias, c.panelled())
+		c.bias = grow(c.bias, padded(c.outputs, c.isa.cols))
 		clear(c.bias[copy(c.bias, bias):])
 		c.call.bias = c.bias
 	}

@@ -63,7 +63,7 @@ func (j *correlationJob) do(thread, task int) {
 		c.takeRows(b, task/call.parts.parts, call.parts.from(part), call.parts.from(part+1))
 	}
 	for o := 0; o < c.outputs; o += c.isa.cols {
-		if width := c.panelWidth(o); o+width <= c.outputs {
+		if width := panelWidth(c.outputs-o, c.isa.cols); o+width <= c.outputs {
 			c.panel(b, o, width)
 		} else {
 			c.lastPanel(b, o, width)
@@ -94,10 +94,10 @@ func (c *correlation) takeRows(b *block, example, low, high int) {
 	top := c.top + low*c.strideH
 	if call.padded {
 		size := c.inRows(b.rows) * c.inWidth() * c.channels
-		padded := b.scratch[:size]
+		rows := b.scratch[:size]
 		b.scratch = b.scratch[size:]
-		c.pad(padded, example, top)
-		b.in = unsafe.Pointer(&padded[0])
+		c.pad(rows, example, top)
+		b.in = unsafe.Pointer(&rows[0])
 		b.inPixel = 4 * c.channels
 		b.inLine = c.inWidth() * b.inPixel
 	} else {
@@ -111,28 +111,14 @@ func (c *correlation) takeRows(b *block, example, low, high int) {
 // pad copies the rows from top on, from column left on, of an example with zeros
 // where they are outside of it.
 func (c *correlation) pad(dst []float32, example, top int) {
-	in := c.call.in
 	line := c.inWidth() * c.channels
-	before := min(max(-c.left, 0), c.inWidth())
-	from := max(c.left, 0)
-	pixels := max(0, min(c.inWidth()-before, c.inW-from))
 	for h := top; len(dst) > 0; h++ {
 		row := dst[:line]
 		dst = dst[line:]
-		if h < 0 || h >= c.inH || pixels == 0 {
+		if h < 0 || h >= c.inH {
 			clear(row)
-			continue
-		}
-		clear(row[:before*c.channels])
-		clear(row[(before+pixels)*c.channels:])
-		row = row[before*c.channels:][:pixels*c.channels]
-		src := in.from((example*c.inH+h)*c.inW + from)
-		if src.Pitch == c.channels {
-			copy(row, src.V)
-			continue
-		}
-		for q := range pixels {
-			copy(row[q*c.channels:][:c.channels], src.V[q*src.Pitch:])
+		} else {
+			copyRow(row, c.call.in.from((example*c.inH+h)*c.inW), 0, c.channels, c.left, c.inW)
 		}
 	}
 }

@@ -2,10 +2,19 @@ package kernels
 
 import "unsafe"
 
-// A weightGradient is the direct convolution's backward-weights.
+// A weightGradient is the direct convolution's backward-weights. A task computes
+// a block of the weights: some kernel rows, channels and outputs. It goes through
+// the pixels a piece at a time, with the input rows and the gradients that the
+// piece needs in the cache, and keeps the sums of micro-batches that wait for
+// their siblings on a stack.
+//
+// A tile's rows are numbers of the run (kw, c) under a kernel row, its columns
+// are outputs and its products are pixels.
 type weightGradient struct {
-	s    Conv
-	isa  *isa
+	s       Conv
+	isa     *isa
+	threads int // that the division is for
+	division
 	call weightCall
 }
 
@@ -19,125 +28,273 @@ type weightCall struct {
 func newWeightGradient(s Conv) weightGradient { return weightGradient{s: s, isa: active} }
 
 func (g *weightGradient) run(p *Pool, x, gy Maps, cuts []int, gw, gb []float32) {
+	if g.threads != p.threads {
+		g.threads, g.division = p.threads, divideWeights(g.s, g.isa, p.threads)
+	}
 	g.call = weightCall{p, x, gy, cuts, gw, gb}
-	run := g.s.KW * g.s.C
-	p.reserve(piece*(run+g.isa.cols) + (stackDepth(cuts)*(run+1))*g.isa.cols)
-	panels := (g.s.O + g.isa.cols - 1) / g.isa.cols
-	p.run(panels*g.s.KH, (*weightJob)(g))
+	p.reserve(g.scratch())
+	p.run(g.tasks(), (*weightJob)(g))
 	g.call = weightCall{}
 }
 
-// A weightJob computes one kernel row of a panel of outputs a task.
+// flat reports whether the input pixel of output pixel p is p itself, so that the
+// input can be read where it is.
+func (g *weightGradient) flat() bool { return pointwise(g.s) }
+
+func pointwise(s Conv) bool {
+	return s.KH*s.KW == 1 && s.StrideH == 1 && s.StrideW == 1 && s.PadH == 0 && s.PadW == 0
+}
+
+// A pixelPiece is n output pixels from pixel p on, counted over all examples, as
+// lines of equal length.
+type pixelPiece struct{ p, lines, width int }
+
+// pixelPieces is how a micro-batch's sum is cut.
+type pixelPieces struct {
+	examples int       // in a piece; 0 if an example is cut
+	lines    partition // of an example
+	parts    partition // of a line
+}
+
+func newPixelPieces(s Conv) pixelPieces {
+	q := pixelPieces{
+		examples: piece / (s.OutH() * s.OutW()),
+		lines:    newPartition(s.OutH(), max(1, piece/s.OutW())),
+		parts:    newPartition(s.OutW(), piece),
+	}
+	return q
+}
+
+// next returns the piece of a micro-batch's pixels that begins at p and the micro-batch's
+// end.
+func (q pixelPieces) next(p, end int) pixelPiece {
+	area := q.lines.n * q.parts.n
+	if q.examples > 0 {
+		n := min(end-p, q.examples*area)
+		return pixelPiece{p, n / q.parts.n, q.parts.n}
+	}
+	line, column := p%area/q.parts.n, p%q.parts.n
+	if q.parts.parts > 1 {
+		i := q.parts.at(column)
+		return pixelPiece{p, 1, q.parts.from(i+1) - column}
+	}
+	i := q.lines.at(line)
+	return pixelPiece{p, q.lines.from(i+1) - line, q.parts.n}
+}
+
+// A weightJob computes a block of the weights' gradients a task.
 type weightJob weightGradient
 
-var one = []float32{1}
+// A weightBlock is a task's: the kernel rows, channels and outputs from … up to …,
+// and where it keeps things.
+type weightBlock struct {
+	row, rows         int
+	channel, channels int
+	output, outputs   int
+	bias              bool
+	t                 *tile
+	x, gy             []float32 // a piece's, as gathered
+	sums              []float32 // [panel][row][column][channel][cols] and, where bias, [panel][cols]
+	add               bool      // to what sums holds
+}
 
 func (j *weightJob) do(thread, task int) {
 	g := (*weightGradient)(j)
-	s, call := g.s, &g.call
-	kh, o := task%s.KH, task/s.KH*g.isa.cols
-	width := g.isa.cols
-	if s.O-o <= 16 {
-		width = 16
-	}
-	run := s.KW * s.C
-	space := call.pool.space(thread, piece*(run+width)+(stackDepth(call.cuts)*(run+1))*width)
-	a, b, stack := space[:piece*run], space[piece*run:][:piece*width], space[piece*(run+width):]
-	size := (run + 1) * width
+	call := &g.call
+	l := &call.pool.locals[thread]
+	b := &l.weights
+	g.take(b, task)
+	b.bias = call.gb != nil && b.row == 0 && b.channel == 0
+	b.t = &l.tile
+	space := call.pool.space(thread, g.scratch())
+	x, gy := g.xFloats(), g.gyFloats()
+	b.x, b.gy = space[:x], space[x:][:gy]
+	stack, size := space[x+gy:], g.blockFloats(b)
+
 	var order treeOrder
 	depth := 0
+	pixels, pieces := g.s.OutH()*g.s.OutW(), newPixelPieces(g.s)
 	for m := range len(call.cuts) - 1 {
-		present := call.cuts[m] < call.cuts[m+1]
-		if present {
-			g.sum(&call.pool.locals[thread].tile, kh, o, width, call.cuts[m], call.cuts[m+1], a, b, stack[depth*size:][:size])
+		low, high := call.cuts[m]*pixels, call.cuts[m+1]*pixels
+		if low < high {
+			b.sums, b.add = stack[depth*size:][:size], false
+			for p := low; p < high; {
+				q := pieces.next(p, high)
+				p += q.lines * q.width
+				g.addPiece(b, q)
+				b.add = true
+			}
 			depth++
 		}
-		for range order.after(present) {
+		for range order.after(low < high) {
 			depth--
-			addTo(stack[(depth-1)*size:][:size], stack[depth*size:][:size])
+			g.isa.addTo(l, stack[(depth-1)*size:][:size], stack[depth*size:][:size])
 		}
 	}
-	for o1 := range min(width, s.O-o) {
-		for kw := range s.KW {
-			for c := range s.C {
-				call.gw[(((o+o1)*s.C+c)*s.KH+kh)*s.KW+kw] = stack[(kw*s.C+c)*width+o1]
-			}
-		}
-	}
-	if call.gb != nil && kh == 0 {
-		copy(call.gb[o:min(o+width, s.O)], stack[run*width:])
-	}
+	b.sums = stack[:size]
+	g.write(b)
+	*b.t, *b = tile{}, weightBlock{}
 }
 
-// sum computes the sum over the examples from low to high.
-func (g *weightGradient) sum(t *tile, kh, o, width, low, high int, a, b, block []float32) {
+var one = []float32{1}
+
+// addPiece adds the products of a piece's pixels to the sums.
+func (g *weightGradient) addPiece(b *weightBlock, q pixelPiece) {
+	cols := g.isa.cols
+	for o := 0; o < b.outputs; o += cols {
+		g.gatherOutputs(b, q, o)
+	}
+	if g.flat() {
+		pitch := g.call.x.Pitch
+		*b.t = tile{aStep: uintptr(4 * pitch), k: uintptr(q.lines * q.width), segs: 1}
+		g.addRow(b, q, 0, g.call.x.at(q.p, b.channel))
+		return
+	}
 	s := g.s
-	pixels := s.OutH() * s.OutW()
-	first := low * pixels
-	for p := low * pixels; p < high*pixels; {
-		n := 0
-		switch {
-		case pixels <= piece:
-			n = min(high*pixels-p, piece/pixels*pixels)
-		case s.OutW() <= piece:
-			rows := newPartition(s.OutH(), piece/s.OutW())
-			for i := range rows.parts {
-				if rows.from(i)*s.OutW() == p%pixels {
-					n = (rows.from(i+1) - rows.from(i)) * s.OutW()
-				}
-			}
-		default:
-			parts := newPartition(s.OutW(), piece)
-			for i := range parts.parts {
-				if parts.from(i) == p%s.OutW() {
-					n = parts.from(i+1) - parts.from(i)
-				}
-			}
+	line := ((q.width-1)*s.StrideW + s.KW) * b.channels
+	step := 4 * s.StrideW * b.channels
+	*b.t = tile{aStep: uintptr(step), k: uintptr(q.width), segs: uintptr(q.lines)}
+	together := q.lines <= s.OutH()
+	if together {
+		b.t.aSeg = uintptr(4*line*s.StrideH - q.width*step)
+		g.gatherRows(b, q, line, b.row, (q.lines-1)*s.StrideH+b.rows)
+	} else {
+		b.t.aSeg = uintptr(4*line - q.width*step)
+	}
+	for row := range b.rows {
+		if together {
+			g.addRow(b, q, row, unsafe.Pointer(&b.x[row*line]))
+			continue
 		}
-		g.piece(t, kh, o, width, p, n, p > first, a, b, block)
-		p += n
+		g.gatherLines(b, q, line, b.row+row)
+		g.addRow(b, q, row, unsafe.Pointer(&b.x[0]))
 	}
 }
 
-func (g *weightGradient) piece(t *tile, kh, o, width, p, n int, add bool, a, b, block []float32) {
-	s, call := g.s, &g.call
-	run := s.KW * s.C
-	present := min(width, s.O-o)
+// gatherOutputs makes a panel of the gradients of a piece's pixels.
+func (g *weightGradient) gatherOutputs(b *weightBlock, q pixelPiece, o int) {
+	width := panelWidth(b.outputs-o, g.isa.cols)
+	present := min(width, b.outputs-o)
+	n := q.lines * q.width
+	dst := b.gy[o*n:]
+	src, pitch := g.call.gy.V[q.p*g.call.gy.Pitch+b.output+o:], g.call.gy.Pitch
 	for i := range n {
-		q := p + i
-		example, oh, ow := q/(s.OutH()*s.OutW()), q/s.OutW()%s.OutH(), q%s.OutW()
-		ih := oh*s.StrideH + kh - s.PadH
-		for kw := range s.KW {
-			iw := ow*s.StrideW + kw - s.PadW
-			dst := a[i*run+kw*s.C:][:s.C]
-			if ih < 0 || iw < 0 || ih >= s.H || iw >= s.W {
-				clear(dst)
-				continue
-			}
-			copy(dst, call.x.V[((example*s.H+ih)*s.W+iw)*call.x.Pitch:])
-		}
-		row := b[i*width:][:width]
-		copy(row[:present], call.gy.V[q*call.gy.Pitch+o:])
+		row := dst[i*width:][:width]
+		copy(row[:present], src[i*pitch:])
 		clear(row[present:])
 	}
-	*t = tile{
-		aStep: uintptr(4 * run), b: unsafe.Pointer(&b[0]), bStep: uintptr(4 * width),
-		cRow: uintptr(4 * width), initRow: uintptr(4 * width), k: uintptr(n), segs: 1, low: noLow,
+}
+
+// gatherRows copies n input rows as the pixels of a piece see them from a kernel
+// row on, zeros around included; the piece lies in one example.
+func (g *weightGradient) gatherRows(b *weightBlock, q pixelPiece, line, row, n int) {
+	s := g.s
+	example, oh, ow := q.p/(s.OutH()*s.OutW()), q.p/s.OutW()%s.OutH(), q.p%s.OutW()
+	top := oh*s.StrideH + row - s.PadH
+	for i := range n {
+		g.gatherRow(b, b.x[i*line:][:line], example, top+i, ow*s.StrideW-s.PadW)
 	}
+}
+
+// gatherLines copies for each line of a piece the input row under a kernel row.
+func (g *weightGradient) gatherLines(b *weightBlock, q pixelPiece, line, row int) {
+	s := g.s
+	for i := range q.lines {
+		l := q.p/s.OutW() + i
+		g.gatherRow(b, b.x[i*line:][:line], l/s.OutH(), l%s.OutH()*s.StrideH+row-s.PadH, -s.PadW)
+	}
+}
+
+func (g *weightGradient) gatherRow(b *weightBlock, dst []float32, example, row, left int) {
+	s := g.s
+	if row < 0 || row >= s.H {
+		clear(dst)
+		return
+	}
+	copyRow(dst, g.call.x.from((example*s.H+row)*s.W), b.channel, b.channels, left, s.W)
+}
+
+// copyRow fills dst with the pixels of a row of w pixels from left on, which may be
+// negative, and with zeros where there are none; of each it copies n channels from
+// channel on.
+func copyRow(dst []float32, row Maps, channel, n, left, w int) {
+	pixels := len(dst) / n
+	before := min(max(-left, 0), pixels)
+	from := max(left, 0)
+	inside := max(0, min(pixels-before, w-from))
+	clear(dst[:before*n])
+	clear(dst[(before+inside)*n:])
+	if inside == 0 {
+		return
+	}
+	dst = dst[before*n:][:inside*n]
+	if row.Pitch == n {
+		copy(dst, row.V[from*n:])
+		return
+	}
+	src := row.V[from*row.Pitch+channel:]
+	for q := range inside {
+		copy(dst[q*n:][:n], src[q*row.Pitch:])
+	}
+}
+
+// addRow adds to the sums of one kernel row; a points at what is under its first
+// column.
+func (g *weightGradient) addRow(b *weightBlock, q pixelPiece, row int, a unsafe.Pointer) {
+	run, n, cols := g.s.KW*b.channels, q.lines*q.width, g.isa.cols
 	tiles := newPartition(run, g.isa.rows)
-	for i := range tiles.parts {
-		r := tiles.from(i)
-		t.a, t.c = unsafe.Pointer(&a[r]), unsafe.Pointer(&block[r*width])
-		if add {
-			t.init = t.c
+	for o := 0; o < b.outputs; o += cols {
+		width := panelWidth(b.outputs-o, cols)
+		t := b.t
+		t.b, t.bStep = unsafe.Pointer(&b.gy[o*n]), uintptr(4*width)
+		t.cRow, t.low = uintptr(4*width), noLow
+		t.initRow = t.cRow
+		sums := b.sums[(o*b.rows+row*width)*run:]
+		for i := range tiles.parts {
+			r := tiles.from(i)
+			t.a, t.c = unsafe.Add(a, 4*r), unsafe.Pointer(&sums[r*width])
+			t.init = nil
+			if b.add {
+				t.init = t.c
+			}
+			g.isa.tileColumns[width/16][tiles.from(i+1)-r](t)
 		}
-		g.isa.tileColumns[width/16][tiles.from(i+1)-r](t)
+		if b.bias && row == 0 {
+			g.addBias(b, o, width, n)
+		}
 	}
-	if kh == 0 {
-		t.a, t.aStep, t.c = unsafe.Pointer(&one[0]), 0, unsafe.Pointer(&block[run*width])
-		if add {
-			t.init = t.c
+}
+
+// addBias adds to the sums of a panel's bias.
+func (g *weightGradient) addBias(b *weightBlock, o, width, n int) {
+	t, saved := b.t, *b.t
+	t.a, t.aStep, t.k, t.segs = unsafe.Pointer(&one[0]), 0, uintptr(n), 1
+	t.c = unsafe.Pointer(&b.sums[padded(b.outputs, g.isa.cols)*b.rows*g.s.KW*b.channels+o])
+	t.init = nil
+	if b.add {
+		t.init = t.c
+	}
+	g.isa.tileColumns[width/16][1](t)
+	*t = saved
+}
+
+// write puts the sums in their places.
+func (g *weightGradient) write(b *weightBlock) {
+	s, cols := g.s, g.isa.cols
+	run := s.KW * b.channels
+	for o := range b.outputs {
+		panel := o / cols * cols
+		width := panelWidth(b.outputs-panel, cols)
+		sums := b.sums[panel*b.rows*run+o-panel:]
+		for row := range b.rows {
+			for column := range s.KW {
+				for channel := range b.channels {
+					g.call.gw[(((b.output+o)*s.C+b.channel+channel)*s.KH+b.row+row)*s.KW+column] = sums[(row*run+column*b.channels+channel)*width]
+				}
+			}
 		}
-		g.isa.tileColumns[width/16][1](t)
+	}
+	if b.bias {
+		copy(g.call.gb[b.output:][:b.outputs], b.sums[padded(b.outputs, cols)*b.rows*run:])
 	}
 }

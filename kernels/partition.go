@@ -1,6 +1,9 @@
 package kernels
 
-import "math/bits"
+import (
+	"math/bits"
+	"unsafe"
+)
 
 // partition cuts n things evenly into as few parts as have at most limit each.
 type partition struct{ n, parts int }
@@ -9,6 +12,21 @@ func newPartition(n, limit int) partition { return partition{n, (n + limit - 1) 
 
 // from is where part i begins; part i ends where part i+1 begins.
 func (p partition) from(i int) int { return i * p.n / p.parts }
+
+// part returns where part i begins and its length.
+func (p partition) part(i int) (from, n int) { return p.from(i), p.from(i+1) - p.from(i) }
+
+// longest is the length of the longest part.
+func (p partition) longest() int { return (p.n + p.parts - 1) / p.parts }
+
+// at returns the part that begins at from.
+func (p partition) at(from int) int {
+	i := from * p.parts / p.n
+	for p.from(i) < from {
+		i++
+	}
+	return i
+}
 
 // A treeOrder says which sums of micro-batches to add when, so that they are
 // added as tree.Sum does. The caller keeps a stack of sums: it pushes that of
@@ -51,4 +69,14 @@ func addTo(dst, v []float32) {
 	for i, x := range v {
 		dst[i] += x
 	}
+}
+
+// addTo does dst[i] += v[i], for as many as are a multiple of vectorGroup.
+func (i *isa) addTo(l *local, dst, v []float32) {
+	l.rows = rows{
+		x: unsafe.Pointer(&v[0]), g: unsafe.Pointer(&dst[0]), y: unsafe.Pointer(&dst[0]),
+		rows: 1, n: uintptr(len(v)),
+	}
+	i.element[opAdd](&l.rows)
+	l.rows = rows{}
 }

@@ -40,6 +40,8 @@ func (p *Pool) parts(tasks, limit int) int {
 type local struct {
 	tile      tile
 	block     block
+	weights   weightBlock
 	transform transform
+	rows      rows
 	_         [alignment]byte // no cache line belongs to two threads
 }
