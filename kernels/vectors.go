@@ -7,6 +7,7 @@ type vectors struct {
 	transforms [transformForms]func(t *transform) // Winograd's, by form
 	elementVectors
 	poolingVectors
+	linearVectors
 }
 
-var genericVectors = vectors{genericTransforms, genericElements, genericPooling}
+var genericVectors = vectors{genericTransforms, genericElements, genericPooling, genericLinear}

@@ -23,6 +23,7 @@ type group struct {
 
 var groups = []group{
 	{"elements", elements},
+	{"linear", linear},
 	{"pooling", poolings},
 	{"peak", peaks},
 	{"tile", tiles},
