@@ -2,6 +2,7 @@ package kernels
 
 import (
 	"fmt"
+	"unsafe"
 
 	"convoy/fmath"
 )
@@ -32,66 +33,72 @@ func SoftmaxCrossEntropy(p *Pool, classes int, logits []float32, labels []int32,
 			panic(fmt.Sprintf("kernels: %s: label %d of example %d is not below %d", op, l, i, classes))
 		}
 	}
+	p.reserve(2 * classes)
 	j := &p.ops.losses
-	tasks := (n + lossBatch - 1) / lossBatch
-	*j = lossJob{classes, logits, gx, labels, losses, grown(j.correct, tasks)}
+	batch := max(1, lossLogits/classes)
+	tasks := (n + batch - 1) / batch
+	*j = lossJob{p, classes, batch, logits, gx, labels, losses, grown(j.correct, tasks)}
 	p.run(tasks, j)
 	for _, c := range j.correct {
 		correct += c
 	}
+	*j = lossJob{correct: j.correct}
 	return correct
 }
 
-// lossBatch is how many examples a task of the loss has.
-const lossBatch = 64
+// lossLogits is about how many logits a task of the loss has.
+const lossLogits = 512
 
 // lossJob is the job of SoftmaxCrossEntropy.
 type lossJob struct {
+	p       *Pool
 	classes int
+	batch   int // examples of a task
 	x, gx   []float32
 	labels  []int32
 	losses  []float64
 	correct []int // of each task
 }
 
-func (j *lossJob) do(_, task int) {
+func (j *lossJob) do(thread, task int) {
+	exps := unsafe.Slice((*float64)(unsafe.Pointer(unsafe.SliceData(j.p.space(thread, 2*j.classes)))), j.classes)
 	correct := 0
-	for i := task * lossBatch; i < min((task+1)*lossBatch, len(j.labels)); i++ {
-		var gx []float32
-		if j.gx != nil {
-			gx = plane(j.gx, i, j.classes)
-		}
-		loss, best := crossEntropy(plane(j.x, i, j.classes), int(j.labels[i]), gx)
+	for i := task * j.batch; i < min((task+1)*j.batch, len(j.labels)); i++ {
+		x, label := plane(j.x, i, j.classes), int(j.labels[i])
+		loss, sum, best := crossEntropy(x, label, exps)
 		j.losses[i] = loss
-		if best == int(j.labels[i]) {
+		if best == label {
 			correct++
+		}
+		if j.gx != nil {
+			lossGradient(exps, sum, label, plane(j.gx, i, j.classes))
 		}
 	}
 	j.correct[task] = correct
 }
 
-// crossEntropy does one example; best is the index of the greatest logit.
-func crossEntropy(x []float32, label int, gx []float32) (loss float64, best int) {
+// crossEntropy does one example; exps become exp(z), sum their sum, and best is
+// the index of the greatest logit.
+func crossEntropy(x []float32, label int, exps []float64) (loss, sum float64, best int) {
 	for j, v := range x {
 		if v > x[best] {
 			best = j
 		}
 	}
 	top, at := float64(x[best]), float64(x[label])
-	var sum float64
-	for _, v := range x {
-		sum += fmath.Exp(float64(v) - top)
+	for j, v := range x {
+		e := fmath.Exp(float64(v) - top)
+		exps[j] = e
+		sum += e
 	}
-	if gx != nil {
-		for j, v := range x {
-			q := fmath.Exp(float64(v)-top) / sum
-			if j == label {
-				q--
-			}
-			gx[j] = float32(q)
-		}
+	return fmath.Log(sum) - (at - top), sum, best
+}
+
+func lossGradient(exps []float64, sum float64, label int, gx []float32) {
+	for j, e := range exps[:len(gx)] {
+		gx[j] = float32(e / sum)
 	}
-	return fmath.Log(sum) - (at - top), best
+	gx[label] = float32(exps[label]/sum - 1)
 }
 
 // grown returns a slice of n elements, v where it is long enough.
