@@ -3,6 +3,7 @@ package kernels
 import (
 	"fmt"
 	"math"
+	"unsafe"
 
 	"convoy/fmath"
 )
@@ -70,60 +71,146 @@ type lrnJob struct {
 	backward  bool
 	batch     int
 	p         *Pool
-	row       int // floats of a row of scratch
+	args      []channels
 }
 
-// normalise sets the scratch out: rows of c floats with room for zeros on both
-// sides.
 func (p *Pool) normalise(j lrnJob) {
-	j.p = p
-	j.row = (j.c+15)/16*16 + 2*j.l.Size
-	j.batch = max(1, taskFloats/4/max(j.c, 1))
-	p.reserve(lrnRows * j.row)
+	if j.c < 1 {
+		panic("kernels: normalisation of no channels")
+	}
+	j.p, j.args = p, p.ops.normalise.args
+	if len(j.args) < p.threads {
+		j.args = make([]channels, p.threads)
+	}
+	j.batch = max(1, taskFloats/2/j.c)
+	p.reserve(lrnRows * j.row())
 	p.ops.normalise = j
 	p.run((j.pixels+j.batch-1)/j.batch, &p.ops.normalise)
-	p.ops.normalise = lrnJob{}
+	p.ops.normalise = lrnJob{args: j.args}
 }
 
-// lrnRows is how many rows of scratch LRN has: x and r, both between zeros, d, and
-// its powers.
-const lrnRows = 4
+// whole is the number of channels in whole vectors.
+func (j *lrnJob) whole() int { return (j.c + vectorGroup - 1) / vectorGroup * vectorGroup }
+
+// row is how many floats a row of scratch has: the channels between zeros.
+func (j *lrnJob) row() int { return j.whole() + (2*j.l.Size+vectorGroup-1)/vectorGroup*vectorGroup }
+
+// lrnRows is how many rows of scratch LRN has: x, gy, the result, r and gy/d^Beta.
+const lrnRows = 5
 
 func (j *lrnJob) do(thread, task int) {
-	scratch := j.p.space(thread, lrnRows*j.row)
+	scratch := j.p.space(thread, lrnRows*j.row())
 	clear(scratch)
 	var rows [lrnRows][]float32
 	for i := range rows {
-		rows[i] = plane(scratch, i, j.row)
+		rows[i] = plane(scratch, i, j.row())
 	}
+	a := &j.args[thread]
 	low := task * j.batch
 	for i := low; i < min(low+j.batch, j.pixels); i++ {
-		x := plane(j.x.V[i*j.x.Pitch:], 0, j.c)
-		padded, d, power := rows[0], rows[2], rows[3]
-		copy(padded[j.l.Size:], x)
-		j.denominators(padded, d, power)
-		if j.backward {
-			j.backwardPixel(x, rows[1], d, power, i)
-			continue
-		}
-		for c, v := range x {
-			j.y.V[i*j.y.Pitch+c] = v / power[c]
-		}
+		j.pixel(a, &rows, i)
 	}
 }
 
-// denominators computes d and d^Beta.
-func (j *lrnJob) denominators(padded, d, power []float32) {
-	l := &j.l
-	share := l.Alpha / float32(l.Size)
-	for c := range j.c {
-		var sum float32
-		for _, v := range padded[c+l.Size-l.Size/2:][:l.Size] {
-			sum = fma(v, v, sum)
-		}
-		d[c] = fma(share, sum, l.K)
-		power[c] = l.power(d[c])
+// pixel does pixel i. The loops work on whole vectors: of channels that do not
+// fill them on copies that zeros follow.
+func (j *lrnJob) pixel(a *channels, rows *[lrnRows][]float32, i int) {
+	size := j.l.Size
+	copy(rows[0][size:], j.x.V[i*j.x.Pitch:][:j.c])
+	*a = channels{
+		x: unsafe.Pointer(&rows[0][size]), xTaps: unsafe.Pointer(&rows[0][size-size/2]),
+		r: unsafe.Pointer(&rows[3][size]), rTaps: unsafe.Pointer(&rows[3][size-(size-1)/2]),
+		q: unsafe.Pointer(&rows[4][0]),
+		n: j.whole(), taps: size,
+		share: j.l.Alpha / float32(size), k: j.l.K, factor: -2 * float32(j.l.Alpha*j.l.Beta) / float32(size),
+		l: &j.l,
 	}
+	y := j.y.V[i*j.y.Pitch:][:j.c]
+	a.y = unsafe.Pointer(&y[0])
+	if j.c != j.whole() {
+		a.y = unsafe.Pointer(&rows[2][0])
+	}
+	loops := &active.lrn
+	if j.l.Beta != 0.75 {
+		loops = &generic.lrn
+	}
+	if j.backward {
+		gy := j.gy.V[i*j.gy.Pitch:][:j.c]
+		if j.c != j.whole() {
+			copy(rows[1], gy)
+			gy = rows[1]
+		}
+		a.gy = unsafe.Pointer(&gy[0])
+		loops[lrnGradients](a)
+		loops[lrnBackward](a)
+	} else {
+		loops[lrnForward](a)
+	}
+	if j.c != j.whole() {
+		copy(y, rows[2])
+	}
+}
+
+// channels is the argument of an inner loop of LRN, which does n channels of one
+// pixel, whole vectors. The layout is known to internal/gen.
+type channels struct {
+	x, xTaps         unsafe.Pointer // channel 0, and what is first in its sum
+	gy, y            unsafe.Pointer
+	r, rTaps         unsafe.Pointer
+	q                unsafe.Pointer // gy/d^Beta
+	n, taps          int
+	share, k, factor float32 // Alpha/Size, K, −2·Alpha·Beta/Size
+	l                *LRN    // for the generic loops
+}
+
+// The loops of LRN.
+const (
+	lrnForward   = iota // y
+	lrnGradients        // r and q
+	lrnBackward         // y, which is gx
+	lrnLoops
+)
+
+// lrnVectors are the inner loops of LRN with a Beta of 0.75.
+type lrnVectors struct {
+	lrn [lrnLoops]func(a *channels)
+}
+
+var genericLRN = lrnVectors{[lrnLoops]func(a *channels){
+	lrnForward: func(a *channels) {
+		for c := range a.n {
+			_, power := a.denominator(c)
+			*element(a.y, 0, c) = *element(a.x, 0, c) / power
+		}
+	},
+	lrnGradients: func(a *channels) {
+		for c := range a.n {
+			d, power := a.denominator(c)
+			gy := *element(a.gy, 0, c)
+			*element(a.r, 0, c) = float32(gy*(*element(a.x, 0, c)/power)) / d
+			*element(a.q, 0, c) = gy / power
+		}
+	},
+	lrnBackward: func(a *channels) {
+		for c := range a.n {
+			var sum float32
+			for i := range a.taps {
+				sum += *element(a.rTaps, 0, c+i)
+			}
+			*element(a.y, 0, c) = fma(float32(a.factor**element(a.x, 0, c)), sum, *element(a.q, 0, c))
+		}
+	},
+}}
+
+// denominator returns d[c] and d[c]^Beta.
+func (a *channels) denominator(c int) (d, power float32) {
+	var sum float32
+	for i := range a.taps {
+		v := *element(a.xTaps, 0, c+i)
+		sum = fma(v, v, sum)
+	}
+	d = fma(a.share, sum, a.k)
+	return d, a.l.power(d)
 }
 
 // power is d^Beta.
@@ -137,20 +224,3 @@ func (l *LRN) power(d float32) float32 {
 
 // sqrt is correctly rounded.
 func sqrt(x float32) float32 { return float32(math.Sqrt(float64(x))) }
-
-func (j *lrnJob) backwardPixel(x, r, d, power []float32, i int) {
-	l := &j.l
-	gy := plane(j.gy.V[i*j.gy.Pitch:], 0, j.c)
-	gx := plane(j.y.V[i*j.y.Pitch:], 0, j.c)
-	for c, v := range x {
-		r[l.Size+c] = float32(gy[c]*(v/power[c])) / d[c]
-	}
-	factor := -2 * float32(l.Alpha*l.Beta) / float32(l.Size)
-	for c, v := range x {
-		var sum float32
-		for _, v := range r[c+l.Size-(l.Size-1)/2:][:l.Size] {
-			sum += v
-		}
-		gx[c] = fma(float32(factor*v), sum, gy[c]/power[c])
-	}
-}

@@ -8,6 +8,7 @@ type vectors struct {
 	elementVectors
 	poolingVectors
 	linearVectors
+	lrnVectors
 }
 
-var genericVectors = vectors{genericTransforms, genericElements, genericPooling, genericLinear}
+var genericVectors = vectors{genericTransforms, genericElements, genericPooling, genericLinear, genericLRN}

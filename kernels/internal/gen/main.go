@@ -25,6 +25,7 @@ var groups = []group{
 	{"elements", elements},
 	{"linear", linear},
 	{"pooling", poolings},
+	{"lrn", normalisations},
 	{"peak", peaks},
 	{"tile", tiles},
 	{"winograd", transforms},
