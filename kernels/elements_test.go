@@ -199,7 +199,9 @@ func TestAddAndCopyMaps(t *testing.T) {
 	})
 }
 
-func TestTransposition(t *testing.T) {
+func TestTransposition(t *testing.T) { eachImpl(t, testTransposition) }
+
+func testTransposition(t *testing.T) {
 	for _, size := range [][3]int{{1, 1, 1}, {2, 3, 50}, {3, 37, 19}, {2, 256, 33}, {1, 5, 7000}} {
 		n, c, pixels := size[0], size[1], size[2]
 		z := noise(c)

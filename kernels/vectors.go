@@ -9,6 +9,7 @@ type vectors struct {
 	poolingVectors
 	linearVectors
 	lrnVectors
+	copyVectors
 }
 
-var genericVectors = vectors{genericTransforms, genericElements, genericPooling, genericLinear, genericLRN}
+var genericVectors = vectors{genericTransforms, genericElements, genericPooling, genericLinear, genericLRN, genericCopies}

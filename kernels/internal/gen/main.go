@@ -26,6 +26,7 @@ var groups = []group{
 	{"linear", linear},
 	{"pooling", poolings},
 	{"lrn", normalisations},
+	{"copies", copies},
 	{"peak", peaks},
 	{"tile", tiles},
 	{"winograd", transforms},
