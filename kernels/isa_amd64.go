@@ -26,6 +26,6 @@ func machineImplementations() []*isa {
 }
 
 var (
-	avx512Vectors = vectors{avx512Transforms, avx512Elements, avx512Pooling, avx512Linear, avx512LRN, avx512Copies}
-	avx2Vectors   = vectors{avx2Transforms, avx2Elements, avx2Pooling, avx2Linear, avx2LRN, avx2Copies}
+	avx512Vectors = vectors{avx512Transforms, avx512Elements, avx512Pooling, avx512Linear, avx512LRN, avx512Copies, avx512Lanes}
+	avx2Vectors   = vectors{avx2Transforms, avx2Elements, avx2Pooling, avx2Linear, avx2LRN, avx2Copies, avx2Lanes}
 )

@@ -11,4 +11,4 @@ func machineImplementations() []*isa {
 	}}
 }
 
-var neonVectors = vectors{neonTransforms, neonElements, neonPooling, neonLinear, neonLRN, neonCopies}
+var neonVectors = vectors{neonTransforms, neonElements, neonPooling, neonLinear, neonLRN, neonCopies, neonLanes}

@@ -43,5 +43,6 @@ type local struct {
 	weights   weightBlock
 	transform transform
 	rows      rows
+	lanes     laneThread
 	_         [alignment]byte // no cache line belongs to two threads
 }

@@ -10,6 +10,7 @@ type vectors struct {
 	linearVectors
 	lrnVectors
 	copyVectors
+	lanesVectors
 }
 
-var genericVectors = vectors{genericTransforms, genericElements, genericPooling, genericLinear, genericLRN, genericCopies}
+var genericVectors = vectors{genericTransforms, genericElements, genericPooling, genericLinear, genericLRN, genericCopies, genericLanes}

@@ -30,6 +30,7 @@ var groups = []group{
 	{"peak", peaks},
 	{"tile", tiles},
 	{"winograd", transforms},
+	{"lanes", lanes},
 }
 
 func main() {

@@ -267,6 +267,24 @@ func (a *asm) compare(k mask, how string, x, y vec) {
 	a.line("VCMPPS $%d, %s, %s, %s", predicate, a.reg(y), a.reg(x), to)
 }
 
+// beats sets k where v would replace m as the first maximum: where not m ≥ v, and
+// m is no NaN. t is overwritten.
+func (a *asm) beats(k mask, v, m, t vec) {
+	switch a.lanes {
+	case 16:
+		a.line("VCMPPS $0x19, Z%d, Z%d, K%d", v, m, k)         // NGE_UQ
+		a.line("VCMPPS $0x07, Z%d, Z%d, K%d, K%d", m, m, k, k) // ORD_Q
+	case 8:
+		a.line("VCMPPS $0x19, Y%d, Y%d, Y%d", v, m, k)
+		a.line("VCMPPS $0x07, Y%d, Y%d, Y%d", m, m, t)
+		a.and(vec(k), vec(k), t)
+	default:
+		a.word(0x6e20e400, t, m, v)           // FCMGE
+		a.word(0x4e20e400, vec(k), m, m)      // FCMEQ
+		a.word(0x4e601c00, vec(k), vec(k), t) // BIC
+	}
+}
+
 // choose does d = yes where k is set, else no.
 func (a *asm) choose(d vec, k mask, yes, no vec) {
 	switch a.lanes {

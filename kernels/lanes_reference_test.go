@@ -1,0 +1,276 @@
+package kernels
+
+import "convoy/tree"
+
+// laneReference is the doc comment of Lanes written out, one example at a time.
+type laneReference struct {
+	stages []LaneStage
+	w, b   [][]float32
+}
+
+// laneTrace is what one example leaves in one stage.
+type laneTrace struct {
+	x, full, y []float32
+	arg        []int
+}
+
+var laneActivations = map[Activation]struct {
+	f, df func(x, g float32) float32
+}{
+	Identity: {func(x, _ float32) float32 { return x }, func(_, g float32) float32 { return g }},
+	ReLU:     {relu, reluBackward},
+	Sigmoid:  {sigmoid, sigmoidBackward},
+	Tanh:     {tanh, tanhBackward},
+}
+
+// laneTotal adds pieces in order.
+type laneTotal struct {
+	total float32
+	any   bool
+}
+
+func (t *laneTotal) add(piece float32) {
+	if t.any {
+		piece = t.total + piece
+	}
+	t.total, t.any = piece, true
+}
+
+// sums is the convolution of one example before its bias.
+func (s LaneStage) sums(x, w []float32) []float32 {
+	c := s.Conv
+	y := make([]float32, c.Out())
+	channels := piece / (c.KH * c.KW)
+	for o := range c.O {
+		for i := range c.OutH() * c.OutW() {
+			oh, ow := i/c.OutW(), i%c.OutW()
+			var t laneTotal
+			for first := 0; first < c.C; first += channels {
+				var sum float32
+				for ch := first; ch < min(first+channels, c.C); ch++ {
+					for k := range c.KH * c.KW {
+						v := c.pixel(x, ch, oh*c.StrideH+k/c.KW-c.PadH, ow*c.StrideW+k%c.KW-c.PadW)
+						sum = fma(v, w[(o*c.C+ch)*c.KH*c.KW+k], sum)
+					}
+				}
+				t.add(sum)
+			}
+			y[o*c.OutH()*c.OutW()+i] = t.total
+		}
+	}
+	return y
+}
+
+// pixel is x at a place that may be outside.
+func (c Conv) pixel(x []float32, ch, ih, iw int) float32 {
+	if ih < 0 || iw < 0 || ih >= c.H || iw >= c.W {
+		return 0
+	}
+	return x[(ch*c.H+ih)*c.W+iw]
+}
+
+// forward computes one stage of one example.
+func (r *laneReference) forward(i int, x []float32) laneTrace {
+	s := r.stages[i]
+	act := laneActivations[s.Activation].f
+	t := laneTrace{x: x, full: s.sums(x, r.w[i])}
+	w, plane := s.Conv.OutW(), s.Conv.OutH()*s.Conv.OutW()
+	if s.Pooling != MaxPooled {
+		for j := range t.full {
+			t.full[j] = act(t.full[j]+r.b[i][j/plane], 0)
+		}
+	}
+	if s.Pooling == Unpooled {
+		t.y = t.full
+		return t
+	}
+	o, oh, ow := s.Out()
+	for j := range o * oh * ow {
+		at := j/(oh*ow)*plane + j/ow%oh*2*w + j%ow*2
+		q := [4]int{at, at + 1, at + w, at + w + 1}
+		if s.Pooling == AveragePooled {
+			v := float32((t.full[q[0]]+t.full[q[1]])+(t.full[q[2]]+t.full[q[3]])) / 4
+			t.y, t.arg = append(t.y, v), append(t.arg, at)
+			continue
+		}
+		best := q[0]
+		for _, p := range q[1:] {
+			if b, v := t.full[best], t.full[p]; v > b || v != v && b == b {
+				best = p
+			}
+		}
+		t.y, t.arg = append(t.y, act(t.full[best]+r.b[i][j/(oh*ow)], 0)), append(t.arg, best)
+	}
+	return t
+}
+
+// gradient is g of one stage of one example; pooled is that before routing.
+func (r *laneReference) gradient(i int, t laneTrace, gy []float32) (g, pooled []float32) {
+	s := r.stages[i]
+	df := laneActivations[s.Activation].df
+	g = make([]float32, s.Conv.Out())
+	w := s.Conv.OutW()
+	for j, v := range gy {
+		switch s.Pooling {
+		case Unpooled:
+			g[j] = df(t.y[j], v)
+		case MaxPooled:
+			v = df(t.y[j], v)
+			g[t.arg[j]] = v
+		case AveragePooled:
+			for _, q := range []int{0, 1, w, w + 1} {
+				g[t.arg[j]+q] = df(t.full[t.arg[j]+q], v/4)
+			}
+		}
+		pooled = append(pooled, v)
+	}
+	return g, pooled
+}
+
+// weights is the gradient of one example's weights and biases.
+func (s LaneStage) weights(t laneTrace, g, pooled []float32) (gw, gb []float32) {
+	c := s.Conv
+	_, ph, pw := s.Out()
+	h, w := c.OutH(), c.OutW()
+	if s.Pooling != Unpooled {
+		h, w = 2*ph, 2*pw
+	}
+	sum := func(g []float32, h, w, pitch int, f func(oh, ow int) float32) float32 {
+		var total laneTotal
+		n := (h + max(1, 96/w) - 1) / max(1, 96/w)
+		for i := range n {
+			var v float32
+			for oh := h * i / n; oh < h*(i+1)/n; oh++ {
+				for ow := range w {
+					v = fma(g[oh*pitch+ow], f(oh, ow), v)
+				}
+			}
+			total.add(v)
+		}
+		return total.total
+	}
+	for i := range c.Weights() {
+		o, ch, kh, kw := i/(c.C*c.KH*c.KW), i/(c.KH*c.KW)%c.C, i/c.KW%c.KH, i%c.KW
+		gw = append(gw, sum(g[o*c.OutH()*c.OutW():], h, w, c.OutW(), func(oh, ow int) float32 {
+			return c.pixel(t.x, ch, oh*c.StrideH+kh-c.PadH, ow*c.StrideW+kw-c.PadW)
+		}))
+	}
+	one := func(int, int) float32 { return 1 }
+	for o := range c.O {
+		if s.Pooling == MaxPooled {
+			gb = append(gb, sum(pooled[o*ph*pw:], ph, pw, pw, one))
+		} else {
+			gb = append(gb, sum(g[o*c.OutH()*c.OutW():], h, w, c.OutW(), one))
+		}
+	}
+	return gw, gb
+}
+
+// reach is the outputs from low to high that reach pixel i of the input or its
+// neighbour, those from −1 to out.
+func reach(i, size, kernel, stride, pad, out int) (low, high int) {
+	q := (i + pad) % stride
+	first := ((q-pad)%stride + stride) % stride
+	count := (size - first + stride - 1) / stride
+	n := (i - first) / stride // its place in the phase
+	n = max(0, min(n&^1, count-2))
+	left := first + n*stride
+	low, high = out, 0
+	for k := range kernel {
+		for _, p := range []int{left, left + stride} {
+			if at := p + pad - k; at >= 0 && at%stride == 0 && at/stride < out {
+				low, high = min(low, at/stride), max(high, at/stride+1)
+			}
+		}
+	}
+	return low - 1, high + 1
+}
+
+// data is the gradient of one example's input.
+func (s LaneStage) data(g, w []float32) []float32 {
+	c := s.Conv
+	_, h, wd := s.Out()
+	if s.Pooling != Unpooled {
+		h, wd = 2*h, 2*wd
+	}
+	gx := make([]float32, c.In())
+	outputs := piece / (c.KH * c.KW)
+	for i := range gx {
+		ch, ih, iw := i/(c.H*c.W), i/c.W%c.H, i%c.W
+		top, bottom := reach(ih, c.H, c.KH, c.StrideH, c.PadH, h)
+		left, right := reach(iw, c.W, c.KW, c.StrideW, c.PadW, wd)
+		var t laneTotal
+		for first := 0; first < c.O; first += outputs {
+			var sum float32
+			for o := first; o < min(first+outputs, c.O); o++ {
+				for oh := top; oh < bottom; oh++ {
+					for ow := left; ow < right; ow++ {
+						kh, kw := ih+c.PadH-oh*c.StrideH, iw+c.PadW-ow*c.StrideW
+						if kh < 0 || kw < 0 || kh >= c.KH || kw >= c.KW || oh < 0 || ow < 0 || oh >= h || ow >= wd {
+							continue // adds a zero, which the data of the tests does not show
+						}
+						sum = fma(g[(o*c.OutH()+oh)*c.OutW()+ow], w[((o*c.C+ch)*c.KH+kh)*c.KW+kw], sum)
+					}
+				}
+			}
+			t.add(sum)
+		}
+		gx[i] = t.total
+	}
+	return gx
+}
+
+// run computes outputs and gradients of n examples.
+func (r *laneReference) run(cuts []int, x, gy []float32) (y []float32, gw, gb [][]float32) {
+	n := cuts[len(cuts)-1]
+	in, out := len(x)/n, len(gy)/n
+	grads := make([][]float32, n) // of each example: all stages' gw and gb
+	for e := range n {
+		traces := make([]laneTrace, len(r.stages))
+		v := x[e*in : (e+1)*in]
+		for i := range r.stages {
+			traces[i] = r.forward(i, v)
+			v = traces[i].y
+		}
+		y = append(y, v...)
+		g := gy[e*out : (e+1)*out]
+		for i := len(r.stages) - 1; i >= 0; i-- {
+			conv, pooled := r.gradient(i, traces[i], g)
+			w, b := r.stages[i].weights(traces[i], conv, pooled)
+			grads[e] = append(append(grads[e], w...), b...)
+			g = r.stages[i].data(conv, r.w[i])
+		}
+	}
+	sum := make([]float32, len(grads[0]))
+	scratch := make([][]float32, len(cuts))
+	for i := range scratch {
+		scratch[i] = make([]float32, len(sum))
+	}
+	tree.Sum(tree.Node{Low: 0, High: len(cuts) - 1}, sum, scratch, func(m int, dst []float32) bool {
+		micro := grads[cuts[m]:cuts[m+1]]
+		for i := range dst {
+			laneTreeOf(micro, i, dst)
+		}
+		return len(micro) > 0
+	})
+	gw, gb = make([][]float32, len(r.stages)), make([][]float32, len(r.stages))
+	for i := len(r.stages) - 1; i >= 0; i-- {
+		c := r.stages[i].Conv
+		gw[i], sum = sum[:c.Weights()], sum[c.Weights():]
+		gb[i], sum = sum[:c.O], sum[c.O:]
+	}
+	return y, gw, gb
+}
+
+// laneTreeOf sums gradient i of a micro-batch's examples.
+func laneTreeOf(micro [][]float32, i int, dst []float32) {
+	scratch := [][]float32{make([]float32, 1), make([]float32, 1), make([]float32, 1), make([]float32, 1)}
+	tree.Sum(tree.Node{Low: 0, High: lane}, dst[i:i+1], scratch, func(l int, to []float32) bool {
+		var t laneTotal
+		for e := l; e < len(micro); e += lane {
+			t.add(micro[e][i])
+		}
+		to[0] = t.total
+		return t.any
+	})
+}
