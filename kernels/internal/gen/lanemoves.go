@@ -19,24 +19,6 @@ const (
 	laneFoldN
 )
 
-// Quarters: vectors of 4 floats, which every target has.
-
-func (a *asm) load4(v vec, m mem) {
-	if a.arm() {
-		a.load(v, m)
-	} else {
-		a.line("VMOVUPS %v, X%d", m, v)
-	}
-}
-
-func (a *asm) store4(v vec, m mem) {
-	if a.arm() {
-		a.store(v, m)
-	} else {
-		a.line("VMOVUPS X%d, %v", v, m)
-	}
-}
-
 // pairs4 does d = the sums of x's and then of y's two pairs of neighbours.
 func (a *asm) pairs4(d, x, y vec) {
 	if a.arm() {
@@ -44,44 +26,6 @@ func (a *asm) pairs4(d, x, y vec) {
 	} else {
 		a.line("VHADDPS X%d, X%d, X%d", y, x, d)
 	}
-}
-
-// interleave4 does d = x₀ y₀ x₁ y₁ of elements of 32 bits, or those of 64 with
-// wide, of the upper halves with high.
-func (a *asm) interleave4(d, x, y vec, wide, high bool) {
-	if a.arm() {
-		op, size := "VZIP1", "S4"
-		if high {
-			op = "VZIP2"
-		}
-		if wide {
-			size = "D2"
-		}
-		a.line("%s V%d.%s, V%d.%s, V%d.%s", op, y, size, x, size, d, size)
-		return
-	}
-	op := "VUNPCKL"
-	if high {
-		op = "VUNPCKH"
-	}
-	if wide {
-		op += "PD"
-	} else {
-		op += "PS"
-	}
-	a.line("%s X%d, X%d, X%d", op, y, x, d)
-}
-
-// transpose4 transposes the 4×4 floats of v; w is overwritten.
-func (a *asm) transpose4(v, w []vec) {
-	a.interleave4(w[0], v[0], v[1], false, false)
-	a.interleave4(w[1], v[2], v[3], false, false)
-	a.interleave4(w[2], v[0], v[1], false, true)
-	a.interleave4(w[3], v[2], v[3], false, true)
-	a.interleave4(v[0], w[0], w[1], true, false)
-	a.interleave4(v[1], w[0], w[1], true, true)
-	a.interleave4(v[2], w[2], w[3], true, false)
-	a.interleave4(v[3], w[2], w[3], true, true)
 }
 
 // laneBlocks emits a loop over blocks of 4×4 that transposes them.
@@ -92,7 +36,7 @@ func laneBlocks(a *asm, load bool) {
 	}
 	lanes, rows := a.argument(laneBlocksLanes), a.argument(laneBlocksRows)
 	exampleSkip, lanesSkip := a.argument(laneBlocksExampleSkip), a.argument(laneBlocksLanesSkip)
-	cols, v, w := a.pointer(), a.take(4), a.take(4)
+	cols, v := a.pointer(), a.take(4)
 	block := func() {
 		for i, p := range examples {
 			if load {
@@ -101,7 +45,7 @@ func laneBlocks(a *asm, load bool) {
 				a.load4(v[i], at(lanes, laneBytes*i))
 			}
 		}
-		a.transpose4(v, w)
+		a.transpose4(v)
 		for i, p := range examples {
 			if load {
 				a.store4(v[i], at(lanes, laneBytes*i))
