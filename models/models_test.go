@@ -84,6 +84,33 @@ func TestCounts(t *testing.T) {
 	}
 }
 
+// TestReceptiveFields pins what the windows of AlexNet and GoogLeNet see.
+func TestReceptiveFields(t *testing.T) {
+	for name, want := range map[string]string{
+		"alexnet":   "0 11/4, 1 11/4, 2 19/8, 3 51/8, 4 51/8, 5 67/16, 6 99/16, 8 131/16, 10 163/16, 12 195/32, 13 323/32, 20 323/32",
+		"googlenet": "0 7/2, 2 11/4, 5 19/4, 7 27/8, 8.0.0 27/8, 8.1.2 43/8, 8.2.2 59/8, 8.3.0 43/8, 9.1.2 75/8, 10 107/16",
+	} {
+		m, err := Lookup(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		net, err := nn.Build(m.Layers(10), m.Input, nn.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		fields := map[string]string{}
+		for _, l := range net.Layers() {
+			fields[l.Name] = fmt.Sprintf("%s %d/%d", l.Name, l.ReceptiveField, l.Stride)
+		}
+		for w := range strings.SplitSeq(want, ", ") {
+			layer, _, _ := strings.Cut(w, " ")
+			if fields[layer] != w {
+				t.Errorf("%s: field and stride of %s, want %s", name, fields[layer], w)
+			}
+		}
+	}
+}
+
 // TestTooSmall: an image that vanishes on the way is an error that names the
 // layer.
 func TestTooSmall(t *testing.T) {

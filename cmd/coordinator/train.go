@@ -148,6 +148,7 @@ func (f trainFlags) planResume(r *trainRun, given []string) error {
 // runs/NAME-2 and so on that does not exist.
 func freeFolder(out, name string) (string, error) {
 	if out == "" {
+		name = strings.ReplaceAll(name, "/", "-") // as in vgg11/4
 		for n := 1; ; n++ {
 			dir := filepath.Join("runs", fmt.Sprintf("%s-%d", name, n))
 			if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
