@@ -82,6 +82,12 @@ fuzz: ## every fuzz target for FUZZTIME (10s)
 			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" || exit 1; \
 		done; done
 
+# MODELS=lenet,vgg11 and PARTS=steps,layers,errors measure less.
+.PHONY: bench-torch
+bench-torch: build ## docs/benchmarks.md: Convoy and PyTorch in turn on two cores, 25 minutes
+	bench/torch/install.sh
+	go run ./bench/compare --models "$(MODELS)" --only "$(PARTS)"
+
 .PHONY: images
 images: ## the images convoy-coordinator, convoy-worker and convoy-nats
 	deploy/images.sh

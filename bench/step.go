@@ -28,18 +28,21 @@ type StepOptions struct {
 
 // Check reports the first option that makes no sense, the model's name included.
 func (o StepOptions) Check() error {
-	const most = 1 << 20
 	if _, err := models.Lookup(o.Model); err != nil {
 		return err
 	}
 	switch {
-	case o.Batch < 1 || o.Batch > most:
-		return fmt.Errorf("batch %d: want 1 to %d examples", o.Batch, most)
+	case o.Batch < 1 || o.Batch > maxBatch:
+		return errBatch(o.Batch)
 	case o.MicroBatches < 1 || o.MicroBatches > 1024 || o.MicroBatches&(o.MicroBatches-1) != 0:
 		return fmt.Errorf("%d micro-batches: want a power of two, 1 to 1024", o.MicroBatches)
 	}
 	return checkRun(o.Threads, o.Time)
 }
+
+const maxBatch = 1 << 20
+
+func errBatch(n int) error { return fmt.Errorf("batch %d: want 1 to %d examples", n, maxBatch) }
 
 // checkRun checks what all measurements have in common.
 func checkRun(threads int, length time.Duration) error {
@@ -177,21 +180,19 @@ func newStepper(net *nn.Net, pool *kernels.Pool, o StepOptions) *stepper {
 
 // randomBatch is normally distributed pixels and uniformly distributed labels.
 func randomBatch(net *nn.Net, o StepOptions) nn.Batch {
-	r := rand.New(rand.NewPCG(seed, 0))
-	b := nn.Batch{Images: make([]float32, o.Batch*net.Input().Len()), Labels: make([]int32, o.Batch)}
-	for i := range b.Images {
-		b.Images[i] = float32(r.NormFloat64())
+	b := nn.Batch{
+		Images: noise(o.Batch * net.Input().Len()), Labels: make([]int32, o.Batch),
+		Cuts: cuts(o.Batch, o.MicroBatches), Seed: seed,
 	}
+	r := rand.New(rand.NewPCG(seed, 0))
 	for i := range b.Labels {
 		b.Labels[i] = r.Int32N(classes)
-	}
-	for m := range o.MicroBatches + 1 {
-		b.Cuts = append(b.Cuts, m*o.Batch/o.MicroBatches)
 	}
 	return b
 }
 
 func (s *stepper) step() {
+	s.batch.Step = s.keeper.Step()
 	sums := s.pass.Gradient(s.keeper.State().Params, s.batch, s.grad)
 	n := float32(sums.Examples)
 	for i := range s.grad {

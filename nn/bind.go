@@ -91,6 +91,12 @@ func (b *binder) layer(l Layer, in Shape) (operator, error) {
 	if o, ok := op.(interface{ macs() int }); ok {
 		info.MACs = o.macs()
 	}
+	switch o := op.(type) {
+	case *conv:
+		info.Conv = &o.s
+	case *linear:
+		info.Linear = &o.s
+	}
 	if o, ok := op.(interface{ algorithm() string }); ok {
 		info.Algorithm = o.algorithm()
 	}

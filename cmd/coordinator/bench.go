@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,7 +20,7 @@ func benchCommand() *cobra.Command {
 		`These commands measure on random data, without a cluster: a worker's whole
 training step, and each layer's kernels beside what the processor can do at most.
 docs/benchmarks.md has the figures of the reference machine beside PyTorch's.`,
-		benchStepCommand())
+		benchStepCommand(), benchKernelsCommand())
 }
 
 func benchStepCommand() *cobra.Command {
@@ -37,6 +38,9 @@ median of five measurements.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			o.Direct, o.Threads, o.Time = run.algorithm.direct(), run.threads, run.time()
+			if !c.Flags().Changed("batch") {
+				o.Batch = bench.DefaultBatch(o.Model)
+			}
 			if err := o.Check(); err != nil {
 				return cli.Usage(err)
 			}
@@ -51,10 +55,87 @@ median of five measurements.`,
 		},
 	}
 	c.Flags().StringVar(&o.Model, "model", "lenet-relu", "network to measure")
-	c.Flags().IntVar(&o.Batch, "batch", 256, "examples of a step")
+	c.Flags().IntVar(&o.Batch, "batch", 0, "examples of a step (default that of docs/benchmarks.md: 256, 32 or 8)")
 	c.Flags().IntVar(&o.MicroBatches, "micro-batches", 8, "slices of the batch, a power of two")
 	run.flags(c, 5)
 	return c
+}
+
+func benchKernelsCommand() *cobra.Command {
+	var run benchRun
+	var o bench.KernelOptions
+	c := &cobra.Command{
+		Use:   "kernels",
+		Short: "Measure each layer in its three directions",
+		Long: `Measures each convolution and fully connected layer of the models: forward and
+both gradients. Layers of one geometry are measured once, under the name of the
+first. GFLOP/s are those of the direct algorithm over the time, so that Winograd's
+may exceed the peak, which is measured first: independent multiply-adds on
+registers alone.`,
+		Example: `  coordinator bench kernels --model alexnet
+  coordinator bench kernels --threads 1 --algorithm direct
+  coordinator bench kernels --model vgg11 -o json | jq '.layers[].forward.percent'`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			o.Direct, o.Threads, o.Time = run.algorithm.direct(), run.threads, run.time()
+			if err := o.Check(); err != nil {
+				return cli.Usage(err)
+			}
+			if run.output == jsonOutput {
+				return kernelsJSON(c.Context(), c.OutOrStdout(), o)
+			}
+			return kernelsTable(c.Context(), c.OutOrStdout(), o)
+		},
+	}
+	c.Flags().StringVar(&o.Model, "model", "", "network whose layers are measured (default all)")
+	c.Flags().IntVar(&o.Batch, "batch", 0, "examples (default each model's of docs/benchmarks.md: 256, 32 or 8)")
+	run.flags(c, 0.25)
+	return c
+}
+
+func kernelsJSON(ctx context.Context, w io.Writer, o bench.KernelOptions) error {
+	r := bench.KernelsResult{Layers: []bench.LayerResult{}}
+	err := bench.Kernels(ctx, o,
+		func(p bench.Peak) error {
+			r.Peak = p
+			return nil
+		},
+		func(l bench.LayerResult) error {
+			r.Layers = append(r.Layers, l)
+			return nil
+		})
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(w).Encode(r)
+}
+
+// kernelsTable prints layer by layer, since all of them take a while: the widths
+// of the columns are fixed.
+func kernelsTable(ctx context.Context, w io.Writer, o bench.KernelOptions) error {
+	const line = "%-20s %5v  %-26s %-20s %8s"
+	const direction = "  %9s %8s %5s"
+	heading := fmt.Sprintf(line, "LAYER", "BATCH", "SHAPE", "ALGORITHM", "PACK ms")
+	for _, name := range []string{"FORWARD", "DATA", "WEIGHTS"} {
+		heading += fmt.Sprintf(direction, name+" ms", "GFLOP/s", "%")
+	}
+	return bench.Kernels(ctx, o,
+		func(p bench.Peak) error {
+			clock := ""
+			if p.GHz > 0 {
+				clock = fmt.Sprintf(" at %.2f GHz", p.GHz)
+			}
+			_, err := fmt.Fprintf(w, "peak of %s, %d threads: %.1f GFLOP/s%s\n\n%s\n", p.Implementation, p.Threads, p.GFLOPS, clock, heading)
+			return err
+		},
+		func(l bench.LayerResult) error {
+			text := fmt.Sprintf(line, l.Model+" "+l.Name, l.Batch, l.Shape(), l.Algorithm, fmt.Sprintf("%.3f", l.PackMS))
+			for _, r := range []bench.Rate{l.Forward, l.BackwardData, l.BackwardWeights} {
+				text += fmt.Sprintf(direction, fmt.Sprintf("%.3f", r.MS), fmt.Sprintf("%.1f", r.GFLOPS), fmt.Sprintf("%.0f", r.Percent))
+			}
+			_, err := fmt.Fprintln(w, text)
+			return err
+		})
 }
 
 // benchRun are the flags that all measurements have.
@@ -67,7 +148,7 @@ type benchRun struct {
 
 func (r *benchRun) flags(c *cobra.Command, seconds float64) {
 	c.Flags().IntVar(&r.threads, "threads", runtime.GOMAXPROCS(0), "goroutines that compute")
-	c.Flags().Float64Var(&r.seconds, "seconds", seconds, "time of a measurement, repetitions included")
+	c.Flags().Float64Var(&r.seconds, "seconds", seconds, "time of each figure, which is the median of five measurements")
 	r.algorithm = "auto"
 	c.Flags().Var(&r.algorithm, "algorithm", "of convolutions: auto, or direct for no other")
 	r.output.flag(c)

@@ -1,0 +1,224 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"convoy/bench"
+)
+
+// writeDocument replaces the tables of the document, which stand between
+// comments, by those of the raw files that are there.
+func (s settings) writeDocument() error {
+	b, err := os.ReadFile(s.document)
+	if err != nil {
+		return err
+	}
+	text := string(b)
+	origins := &table{head: []string{"figures", "measured (UTC)", "Convoy", "processor", "system", "Go", "PyTorch"}}
+	for name, write := range map[string]func(*table) (string, error){"steps": s.stepsTable, "layers": s.layersTables, "errors": s.errorsTable} {
+		content, err := write(origins)
+		if err != nil {
+			return err
+		}
+		if text, err = replace(text, name, content); err != nil {
+			return fmt.Errorf("%s: %w", s.document, err)
+		}
+	}
+	slices.SortFunc(origins.rows, func(a, b []string) int { return strings.Compare(a[0], b[0]) })
+	if text, err = replace(text, "origins", origins.String()); err != nil {
+		return fmt.Errorf("%s: %w", s.document, err)
+	}
+	return os.WriteFile(s.document, []byte(text), 0o644)
+}
+
+// replace puts content between the comments that begin and end a part.
+func replace(text, part, content string) (string, error) {
+	begin, end := "<!-- begin "+part+" -->\n", "<!-- end "+part+" -->"
+	before, rest, found := strings.Cut(text, begin)
+	_, after, closed := strings.Cut(rest, end)
+	if !found || !closed {
+		return "", fmt.Errorf("the comments %q and %q are missing", strings.TrimSpace(begin), end)
+	}
+	return before + begin + content + end + after, nil
+}
+
+// A table is Markdown's.
+type table struct {
+	head []string
+	rows [][]string
+}
+
+func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
+
+func (t *table) String() string {
+	if len(t.rows) == 0 {
+		return "Not measured yet.\n"
+	}
+	var b strings.Builder
+	line := func(cells []string) { fmt.Fprintf(&b, "| %s |\n", strings.Join(cells, " | ")) }
+	line(t.head)
+	line(slices.Repeat([]string{"---"}, len(t.head)))
+	for _, r := range t.rows {
+		line(r)
+	}
+	return b.String()
+}
+
+// from adds a raw file's origin.
+func (t *table) from(path string, o origin) {
+	t.add(path, o.Date, o.Revision, fmt.Sprintf("%s, %d CPUs", o.CPU, o.CPUs), o.OS, o.Go, o.Torch)
+}
+
+func (s settings) stepsTable(origins *table) (string, error) {
+	t := &table{head: []string{"training step", "batch", "Convoy, images/s", "PyTorch NCHW", "PyTorch NHWC", "ratio to the better one", "to reach", "Convoy, GFLOP/s"}}
+	for _, m := range subjects {
+		var f stepsFile
+		found, err := readRaw(s.path("steps", m.model), &f)
+		if err != nil {
+			return "", err
+		}
+		if !found {
+			continue
+		}
+		origins.from("steps of "+m.model, f.Origin)
+		rates := map[string][]float64{}
+		for layout, list := range f.Torch {
+			rates[layout] = each(list, func(r torchStep) float64 { return r.ImagesPerSec })
+		}
+		ours := each(f.Ours, func(r bench.StepResult) float64 { return r.ImagesPerSec })
+		gflops := each(f.Ours, func(r bench.StepResult) float64 { return r.GFLOPS })
+		t.add(m.title, fmt.Sprint(f.Batch), spread(ours, 4), spread(rates["nchw"], 4), spread(rates["nhwc"], 4),
+			"**"+spread(ratios(ours, better(rates)), 3)+"**", fmt.Sprintf("%.1f", m.want), fmt.Sprintf("%.0f", median(gflops)))
+	}
+	return t.String(), nil
+}
+
+// better is the layout with the greater median.
+func better(rates map[string][]float64) []float64 {
+	if median(rates["nchw"]) > median(rates["nhwc"]) {
+		return rates["nchw"]
+	}
+	return rates["nhwc"]
+}
+
+// layersTables are one table for each model.
+func (s settings) layersTables(origins *table) (string, error) {
+	var text strings.Builder
+	for _, m := range subjects {
+		var f layersFile
+		found, err := readRaw(s.path("layers", m.model), &f)
+		if err != nil {
+			return "", err
+		}
+		if !found || len(f.Ours) == 0 {
+			continue
+		}
+		origins.from("layers of "+m.model, f.Origin)
+		peak := each(f.Ours, func(r bench.KernelsResult) float64 { return r.GFLOPS })
+		clock := each(f.Ours, func(r bench.KernelsResult) float64 { return r.GHz })
+		fmt.Fprintf(&text, "### %s\n\nPeak with %d threads: %.0f GFLOP/s at %.2f GHz (%s).\n\n",
+			m.title, f.Threads, median(peak), median(clock), f.Ours[0].Implementation)
+		t := &table{head: []string{"layer", "batch", "shape", "algorithm", "forward", "backward data", "backward weights"}}
+		for i, l := range f.Ours[0].Layers {
+			t.add(l.Name, fmt.Sprint(l.Batch), l.Shape(), l.Algorithm,
+				f.cell(i, func(r bench.LayerResult) bench.Rate { return r.Forward }, func(r torchLayer) bench.Rate { return r.Forward }),
+				f.cell(i, func(r bench.LayerResult) bench.Rate { return r.BackwardData }, func(r torchLayer) bench.Rate { return r.BackwardData }),
+				f.cell(i, func(r bench.LayerResult) bench.Rate { return r.BackwardWeights }, func(r torchLayer) bench.Rate { return r.BackwardWeights }))
+		}
+		text.WriteString(t.String() + "\n")
+	}
+	if text.Len() == 0 {
+		return "Not measured yet.\n", nil
+	}
+	return text.String(), nil
+}
+
+// cell is one direction of layer i: GFLOP/s, per cent of the peak and the ratio to
+// PyTorch's better layout.
+func (f layersFile) cell(i int, ours func(bench.LayerResult) bench.Rate, theirs func(torchLayer) bench.Rate) string {
+	perSecond := func(r bench.Rate) float64 { return 1 / r.MS }
+	rates := map[string][]float64{}
+	for layout, runs := range f.Torch {
+		rates[layout] = each(runs, func(r []torchLayer) float64 { return perSecond(theirs(r[i])) })
+	}
+	speed := each(f.Ours, func(r bench.KernelsResult) float64 { return perSecond(ours(r.Layers[i])) })
+	gflops := each(f.Ours, func(r bench.KernelsResult) float64 { return ours(r.Layers[i]).GFLOPS })
+	percent := each(f.Ours, func(r bench.KernelsResult) float64 { return ours(r.Layers[i]).Percent })
+	return fmt.Sprintf("%.0f, %.0f %%, **%s**", median(gflops), median(percent), spread(ratios(speed, better(rates)), 3))
+}
+
+func (s settings) errorsTable(origins *table) (string, error) {
+	var f errorsFile
+	found, err := readRaw(s.path("errors", ""), &f)
+	if err != nil {
+		return "", err
+	}
+	t := &table{head: []string{"layer", "shape", "algorithm", "forward", "backward data", "backward weights"}}
+	if found {
+		origins.from("rounding errors", f.Origin)
+	}
+	for _, c := range f.Cases {
+		cell := func(pick func(directions) float64) string {
+			var theirs []float64
+			for _, d := range c.Torch {
+				theirs = append(theirs, pick(d))
+			}
+			ours, least := pick(c.Ours), slices.Min(theirs)
+			return fmt.Sprintf("%.2f / %.2f = **%.2f**", ours*1e7, least*1e7, ours/least)
+		}
+		t.add(c.Case, c.Shape, c.Algorithm,
+			cell(func(d directions) float64 { return d.Forward }),
+			cell(func(d directions) float64 { return d.BackwardData }),
+			cell(func(d directions) float64 { return d.BackwardWeights }))
+	}
+	return t.String(), nil
+}
+
+func each[T any](list []T, f func(T) float64) []float64 {
+	values := make([]float64, len(list))
+	for i, v := range list {
+		values[i] = f(v)
+	}
+	return values
+}
+
+// ratios are those of the alternations, one by one.
+func ratios(ours, theirs []float64) []float64 {
+	n := min(len(ours), len(theirs))
+	r := make([]float64, n)
+	for i := range r {
+		r[i] = ours[i] / theirs[i]
+	}
+	return r
+}
+
+func median(v []float64) float64 {
+	if len(v) == 0 {
+		return 0
+	}
+	v = slices.Sorted(slices.Values(v))
+	return (v[(len(v)-1)/2] + v[len(v)/2]) / 2
+}
+
+// spread is the median with the least and the greatest.
+func spread(v []float64, digits int) string {
+	if len(v) == 0 {
+		return "–"
+	}
+	f := func(x float64) string { return number(x, digits) }
+	return fmt.Sprintf("%s (%s–%s)", f(median(v)), f(slices.Min(v)), f(slices.Max(v)))
+}
+
+// number writes x with so many digits, without an exponent.
+func number(x float64, digits int) string {
+	for limit := 1.0; digits > 1 && x >= limit; limit *= 10 {
+		digits--
+	}
+	if x < 1 {
+		digits--
+	}
+	return fmt.Sprintf("%.*f", max(digits, 0), x)
+}

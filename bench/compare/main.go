@@ -1,0 +1,136 @@
+// Command compare measures Convoy beside PyTorch, alternating on the same cores,
+// and writes docs/benchmarks.md; `make bench-torch` runs it.
+//
+// Each model's figures are a raw file of their own in docs/benchmarks, and the
+// document is made of those that are there: models may be measured one at a time,
+// and on another day.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+)
+
+// A subject is a model that is compared, with the ratio that is to be reached.
+type subject struct {
+	model, torch string // its name here and in bench/torch/models.py
+	batch        int
+	title        string
+	want         float64
+}
+
+var subjects = []subject{
+	{"lenet", "lenet", 256, "LeNet, sigmoid and average pooling", 4.0},
+	{"lenet-relu", "lenet_relu", 256, "LeNet, ReLU and max pooling", 3.0},
+	{"alexnet", "alexnet", 32, "AlexNet", 1.8},
+	{"vgg11/4", "vgg11_small", 32, "VGG-11, a quarter of the channels", 1.8},
+	{"vgg11", "vgg11", 8, "VGG-11", 2.0},
+	{"nin", "nin", 32, "NiN", 1.5},
+	{"googlenet", "googlenet", 32, "GoogLeNet", 1.3},
+}
+
+// parts are what can be measured.
+var parts = []string{"steps", "layers", "errors"}
+
+type settings struct {
+	models, parts      []string
+	threads            int
+	alternations       int
+	coordinator, torch string
+	python             string
+	document, raw      string
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "compare:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) error {
+	var s settings
+	names := flag.String("models", "", "models to measure, with commas between (default all of the table)")
+	only := flag.String("only", "", "what to measure: "+strings.Join(parts, ", ")+", with commas between, or none (default all)")
+	cases := flag.String("write-cases", "", "write the cases of kernel_error.py to this folder, and measure nothing")
+	flag.IntVar(&s.threads, "threads", 2, "threads of both")
+	flag.IntVar(&s.alternations, "alternations", 5, "how often each is measured")
+	flag.StringVar(&s.coordinator, "coordinator", "bin/coordinator", "the program coordinator")
+	flag.StringVar(&s.python, "python", "/usr/bin/python3", "the Python that has torch")
+	flag.StringVar(&s.torch, "torch", "bench/torch", "folder of the PyTorch programs")
+	flag.StringVar(&s.document, "document", "docs/benchmarks.md", "document whose tables are written")
+	flag.StringVar(&s.raw, "raw", "docs/benchmarks", "folder of the raw figures")
+	flag.Parse()
+	if flag.NArg() > 0 || s.threads < 1 || s.alternations < 1 {
+		return errors.New("want flags alone, and at least one thread and alternation; see --help")
+	}
+	if *cases != "" {
+		return writeCases(*cases, s.threads)
+	}
+	var err error
+	if s.models, err = choose("model", *names, modelNames()); err != nil {
+		return err
+	}
+	if s.parts, err = choose("part", *only, append(slices.Clone(parts), "none")); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(s.raw, 0o755); err != nil {
+		return err
+	}
+	return errors.Join(s.measure(ctx), s.writeDocument())
+}
+
+// choose reads a list of names; an empty one stands for all.
+func choose(what, list string, known []string) ([]string, error) {
+	if list == "" {
+		return known, nil
+	}
+	names := strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
+	for _, n := range names {
+		if !slices.Contains(known, n) {
+			return nil, fmt.Errorf("there is no %s %q; there are %s", what, n, strings.Join(known, ", "))
+		}
+	}
+	return names, nil
+}
+
+func modelNames() []string {
+	var names []string
+	for _, s := range subjects {
+		names = append(names, s.model)
+	}
+	return names
+}
+
+// measure measures what was asked for; what was measured before an error stays.
+func (s settings) measure(ctx context.Context) error {
+	for _, m := range subjects {
+		if !slices.Contains(s.models, m.model) {
+			continue
+		}
+		if slices.Contains(s.parts, "steps") {
+			if err := s.steps(ctx, m); err != nil {
+				return fmt.Errorf("step of %s: %w", m.model, err)
+			}
+		}
+		if slices.Contains(s.parts, "layers") {
+			if err := s.layers(ctx, m); err != nil {
+				return fmt.Errorf("layers of %s: %w", m.model, err)
+			}
+		}
+	}
+	if slices.Contains(s.parts, "errors") {
+		if err := s.errors(ctx); err != nil {
+			return fmt.Errorf("rounding errors: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"convoy/bench"
+)
+
+// call runs a program on the first cores alone, as many as there are threads, and
+// returns what it printed.
+func (s settings) call(ctx context.Context, args ...string) (string, error) {
+	if taskset, err := exec.LookPath("taskset"); err == nil && runtime.NumCPU() > s.threads {
+		args = append([]string{taskset, "--cpu-list", fmt.Sprintf("0-%d", s.threads-1)}, args...)
+	}
+	c := exec.CommandContext(ctx, args[0], args[1:]...)
+	c.Stderr = os.Stderr
+	c.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1")
+	out, err := c.Output()
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", strings.Join(args, " "), err)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+// one calls a program that prints one JSON line.
+func one[T any](ctx context.Context, s settings, args ...string) (v T, err error) {
+	text, err := s.call(ctx, args...)
+	if err != nil {
+		return v, err
+	}
+	list, err := lines[T](text)
+	if err == nil && len(list) != 1 {
+		err = fmt.Errorf("%d lines, want one", len(list))
+	}
+	if err != nil {
+		return v, fmt.Errorf("%s: %w", strings.Join(args, " "), err)
+	}
+	return list[0], nil
+}
+
+// program is a Python program of bench/torch.
+func (s settings) program(name string, args ...string) []string {
+	return append([]string{s.python, filepath.Join(s.torch, name), "--threads", fmt.Sprint(s.threads)}, args...)
+}
+
+func progress(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
+
+// secondsOf is how long one measurement of a step takes: long enough for some
+// steps of the slower side.
+func secondsOf(m subject) float64 {
+	if m.model == "vgg11" {
+		return 6
+	}
+	return 3
+}
+
+// steps measures a model's training step, ours and PyTorch's in both layouts in
+// turn.
+func (s settings) steps(ctx context.Context, m subject) error {
+	seconds := secondsOf(m)
+	ours := []string{
+		s.coordinator, "bench", "step", "--model", m.model, "--batch", fmt.Sprint(m.batch), "--threads", fmt.Sprint(s.threads),
+		"--seconds", fmt.Sprint(seconds), "-o", "json",
+	}
+	f := stepsFile{
+		Origin: s.origin(strings.Join(ours, " ")), Model: m.model, Batch: m.batch, Threads: s.threads,
+		Torch: map[string][]torchStep{},
+	}
+	for i := range s.alternations {
+		r, err := one[bench.StepResult](ctx, s, ours...)
+		if err != nil {
+			return err
+		}
+		f.Ours = append(f.Ours, r)
+		text := fmt.Sprintf("%s %d of %d: %.5g images/s", m.model, i+1, s.alternations, r.ImagesPerSec)
+		for _, layout := range layouts {
+			t, err := one[torchStep](ctx, s, s.program("bench_train.py", "--model", m.torch, "--batch", fmt.Sprint(m.batch),
+				"--reps", "3", "--seconds", fmt.Sprint(seconds/3), "--layout", layout)...)
+			if err != nil {
+				return err
+			}
+			f.Torch[layout] = append(f.Torch[layout], t)
+			text += fmt.Sprintf(", %s %.5g", layout, t.ImagesPerSec)
+		}
+		progress("%s", text)
+	}
+	return writeRaw(s.path("steps", m.model), f)
+}
+
+// layers measures each distinct layer of a model.
+func (s settings) layers(ctx context.Context, m subject) error {
+	const seconds = "0.1" // of each direction
+	ours := []string{
+		s.coordinator, "bench", "kernels", "--model", m.model, "--batch", fmt.Sprint(m.batch), "--threads", fmt.Sprint(s.threads),
+		"--seconds", seconds, "-o", "json",
+	}
+	f := layersFile{
+		Origin: s.origin(strings.Join(ours, " ")), Model: m.model, Threads: s.threads,
+		Torch: map[string][][]torchLayer{},
+	}
+	list, err := os.CreateTemp("", "layers-*.json")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(list.Name()) }()
+	for i := range (s.alternations + 1) / 2 { // each is the median of five, and there are many
+		r, err := one[bench.KernelsResult](ctx, s, ours...)
+		if err != nil {
+			return err
+		}
+		f.Ours = append(f.Ours, r)
+		if err := writeRaw(list.Name(), r); err != nil {
+			return err
+		}
+		for _, layout := range layouts {
+			text, err := s.call(ctx, s.program("bench_layers.py", "--layers", list.Name(), "--seconds", seconds, "--layout", layout)...)
+			if err != nil {
+				return err
+			}
+			t, err := lines[torchLayer](text)
+			if err == nil && len(t) != len(r.Layers) {
+				err = fmt.Errorf("%d layers of PyTorch, %d of ours", len(t), len(r.Layers))
+			}
+			if err != nil {
+				return err
+			}
+			f.Torch[layout] = append(f.Torch[layout], t)
+		}
+		progress("%s: %d layers, %d of %d", m.model, len(r.Layers), i+1, (s.alternations+1)/2)
+	}
+	return errors.Join(list.Close(), writeRaw(s.path("layers", m.model), f))
+}
+
+// errors computes the kernels' rounding errors and PyTorch's on the same data.
+func (s settings) errors(ctx context.Context) error {
+	dir, err := os.MkdirTemp("", "cases-*")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	if err := writeCases(dir, s.threads); err != nil {
+		return err
+	}
+	text, err := s.call(ctx, s.program("kernel_error.py", dir)...)
+	if err != nil {
+		return err
+	}
+	f := errorsFile{Origin: s.origin("go run ./bench/compare --only errors")}
+	if f.Cases, err = lines[errorLine](text); err != nil {
+		return err
+	}
+	return writeRaw(s.path("errors", ""), f)
+}
