@@ -19,6 +19,9 @@ func xavier(fanIn, fanOut int) initializer {
 	return initializer{math.Sqrt(6 / float64(fanIn+fanOut))}
 }
 
+// blockWords is how many numbers the generator makes at once.
+const blockWords = 4
+
 // Init writes the initial parameters that follow from seed into dst, as long as
 // NumParams. Each value is a pure function of seed, the tensor's place in
 // Tensors and the element's in the tensor.
@@ -32,9 +35,11 @@ func (n *Net) Init(seed uint64, dst []float32) {
 			clear(v)
 			continue
 		}
-		for j := range v {
-			s := rng.At(seed, rng.Initial, uint64(i), uint64(j))
-			v[j] = float32(p.init.bound * (float64(2*s.Float64()) - 1))
+		for j := 0; j < len(v); j += blockWords {
+			s := rng.At(seed, rng.Initial, uint64(i), uint64(j/blockWords))
+			for k := j; k < min(j+blockWords, len(v)); k++ {
+				v[k] = float32(p.init.bound * (float64(2*s.Float32()) - 1))
+			}
 		}
 	}
 }

@@ -23,7 +23,7 @@ type Purpose uint32
 // The purposes, with what their indices i and j count.
 const (
 	Shuffle Purpose = 1 // i: epoch
-	Initial Purpose = 2 // i: parameter tensor, j: element
+	Initial Purpose = 2 // i: parameter tensor, j: four elements
 	Digits  Purpose = 3 // i: example
 	Dropout Purpose = 4 // i: step, j: example
 	Augment Purpose = 5 // i: epoch, j: example
