@@ -69,13 +69,13 @@ func (q *winogradPass) panelWidth(o int) int { return min(q.isa.cols, round16(q.
 
 // blockTiles is how many tiles make a block.
 func (q *winogradPass) blockTiles() int {
-	n := q.blockFloats / (winogradPoints * (planesPitch(q.k) + planesPitch(q.o)))
+	n := q.blockFloats / (winogradPoints * (round16(q.k) + round16(q.o) + 32))
 	return max(n/q.isa.rows, 2) * q.isa.rows
 }
 
 // blockSpace is the floats of a block's planes.
 func (q *winogradPass) blockSpace() int {
-	return planesFloats(q.block, q.k) + planesFloats(q.block, q.o)
+	return planesFloats(q.block, q.k, round16(q.k), 16) + planesFloats(q.block, q.o, round16(q.o), 16)
 }
 
 func (q *winogradPass) bytes(n int) int {
@@ -112,8 +112,8 @@ func (q *winogradPass) runBlocks() {
 	for b := range q.blocks.parts {
 		q.first, q.count = q.blocks.from(b), q.blocks.from(b+1)-q.blocks.from(b)
 		rest := q.memory
-		q.v, rest = newPlanes(rest, q.count, q.k)
-		q.m, _ = newPlanes(rest, q.count, q.o)
+		q.v, rest = newPlanes(rest, q.count, q.k, round16(q.k), 16)
+		q.m, _ = newPlanes(rest, q.count, q.o, round16(q.o), 16)
 		tasks := (q.count + transformTiles - 1) / transformTiles
 		p.run(tasks, (*winogradInput)(q))
 		p.run(winogradPoints*q.panels(), (*winogradProducts)(q))
@@ -132,12 +132,12 @@ func (j *winogradFused) do(thread, task int) {
 	first, end := q.blocks.from(task), q.blocks.from(task+1)
 	l, rest := &q.pool.locals[thread], q.pool.space(thread, tileScratch+q.blockSpace())
 	scratch, rest := rest[:tileScratch], rest[tileScratch:]
-	v, rest := newPlanes(rest, end-first, q.k)
-	m, _ := newPlanes(rest, end-first, q.o)
+	v, rest := newPlanes(rest, end-first, q.k, round16(q.k), 16)
+	m, _ := newPlanes(rest, end-first, q.o, round16(q.o), 16)
 	q.in.transform(q.isa, l, scratch, first, end, &v, 0)
 	for point := range winogradPoints {
 		for panel := range q.panels() {
-			q.multiply(&l.tile, point, panel, end-first, &v, &m)
+			q.multiply(&l.tile, point, panel, &v, &m)
 		}
 	}
 	q.output(l, scratch, first, end, &m, 0)
@@ -157,7 +157,7 @@ type winogradProducts winogradPass
 
 func (j *winogradProducts) do(thread, task int) {
 	q := (*winogradPass)(j)
-	q.multiply(&q.pool.locals[thread].tile, task/q.panels(), task%q.panels(), q.count, &q.v, &q.m)
+	q.multiply(&q.pool.locals[thread].tile, task/q.panels(), task%q.panels(), &q.v, &q.m)
 }
 
 // A winogradOutput transforms the outputs of some tiles of the block.
@@ -170,11 +170,12 @@ func (j *winogradOutput) do(thread, task int) {
 }
 
 // multiply computes a panel of m at a point.
-func (q *winogradPass) multiply(t *tile, point, panel, tiles int, v, m *planes) {
+func (q *winogradPass) multiply(t *tile, point, panel int, inputs, outputs *planes) {
+	v, m := inputs.block(0), outputs.block(0)
 	o := panel * q.isa.cols
 	width := q.panelWidth(o)
 	u := q.u[point*q.uSize+o*q.k:]
-	pieces, rows := newPartition(q.k, piece), newPartition(tiles, q.isa.rows)
+	pieces, rows := newPartition(q.k, piece), newPartition(inputs.tiles, q.isa.rows)
 	*t = tile{
 		aRow: uintptr(4 * v.pitch), bStep: uintptr(4 * width),
 		cRow: uintptr(4 * m.pitch), initRow: uintptr(4 * m.pitch), segs: 1, low: noLow,
@@ -195,7 +196,8 @@ func (q *winogradPass) multiply(t *tile, point, panel, tiles int, v, m *planes) 
 }
 
 // output transforms the tiles from first to end, rows row… of m, to y.
-func (q *winogradPass) output(l *local, scratch []float32, first, end int, m *planes, row int) {
+func (q *winogradPass) output(l *local, scratch []float32, first, end int, outputs *planes, row int) {
+	m := outputs.block(0)
 	step := q.grid.step
 	f, t := q.isa.transforms[outputs2+step-2], &l.transform
 	*t = transform{

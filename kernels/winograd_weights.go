@@ -7,11 +7,9 @@ import "unsafe"
 // panel of outputs o: all 36 points of them, so that they can be transformed and
 // added up in the tree without leaving the core's cache.
 type winogradGradient struct {
-	s     Conv
-	isa   *isa
-	x, gy patches
-	rows  partition // of input channels, one a task
-
+	s           Conv
+	isa         *isa
+	x, gy       patches
 	blockFloats int // bounds the transformed tiles of a block
 
 	// Of the call.
@@ -21,11 +19,13 @@ type winogradGradient struct {
 	cuts   []int
 	gw     []float32
 	last   bool // block is the last
-	shared bool // there are several blocks: sums outlive a block, in memory
+	split  int  // into how many tasks a block of rows and a panel are cut
 	memory []float32
-	sums   []float32
-	v, d   planes
-	bias   biasGradient
+	sums   []float32 // what outlives a block of each task's
+
+	keptPoints, keptStacks int // floats of a task's sums in it
+	v, d                   planes
+	bias                   biasGradient
 }
 
 // A winogradPiece is some tiles whose products make one chain.
@@ -36,11 +36,11 @@ type winogradPiece struct {
 	additions     int  // due after it closes
 }
 
-// gradientRows is how many input channels a task has at most, in largest tiles.
-const gradientRows = 4
+// gradientGroups is how many groups of 16 input channels a task has at most.
+const gradientGroups = 4
 
 // gradientFloats is a plan's blockFloats.
-const gradientFloats = 6 << 20
+const gradientFloats = 4 << 20
 
 func newWinogradGradient(s Conv) winogradGradient {
 	grid := newGrid(s.OutH(), s.OutW(), 7-s.KH)
@@ -57,17 +57,24 @@ func newWinogradGradient(s Conv) winogradGradient {
 
 func (g *winogradGradient) panels() int { return (g.s.O + g.isa.cols - 1) / g.isa.cols }
 
-// sumSize is the floats of a task's sums at a point or tap.
-func (g *winogradGradient) sumSize() int { return g.rows.from(1)*g.isa.cols + g.isa.cols + 16 }
-
-// taskSpace is the floats of a task's sums: at the points, and a stack of those of
-// taps.
-func (g *winogradGradient) taskSpace() int {
-	return (winogradPoints + stackDepth(g.cuts)*g.s.KH*g.s.KW) * g.sumSize()
+// blockRows is how many input channels the tiles of x are blocked by.
+func (g *winogradGradient) blockRows() int {
+	groups := newPartition(round16(g.s.C)/16, gradientGroups)
+	return 16 * ((groups.n + groups.parts - 1) / groups.parts)
 }
 
+// sumSize is the floats of a task's sums at a point or tap.
+func (g *winogradGradient) sumSize() int { return (g.blockRows()+g.split-1)/g.split*g.isa.cols + 16 }
+
+// stackSize is the floats of a task's stack of sums of taps.
+func (g *winogradGradient) stackSize() int {
+	return stackDepth(g.cuts) * g.s.KH * g.s.KW * g.sumSize()
+}
+
+func (g *winogradGradient) pointsSize() int { return winogradPoints * g.sumSize() }
+
 func (g *winogradGradient) tileFloats() int {
-	return winogradPoints * (planesPitch(g.s.C) + planesPitch(g.s.O))
+	return winogradPoints * (round16(g.s.C) + round16(g.s.O))
 }
 
 func (g *winogradGradient) blockTiles() int { return max(g.blockFloats/g.tileFloats(), 1) }
@@ -80,25 +87,18 @@ func (g *winogradGradient) bytes(n int) int {
 // run computes gw and gb.
 func (g *winogradGradient) run(p *Pool, x, gy Maps, cuts []int, gw, gb []float32) {
 	g.pool, g.x.maps, g.gy.maps, g.cuts, g.gw = p, x, gy, cuts, gw
-	g.rows = g.divide(p.threads)
 	g.cut()
-	blocks := g.countBlocks()
-	g.shared = blocks > 1
-	tasks := g.rows.parts * g.panels()
-	if g.shared {
-		p.reserve(tileScratch)
-		g.sums = grow(g.sums, tasks*g.taskSpace())
-	} else {
-		p.reserve(max(tileScratch, transformTemp+g.taskSpace()))
-	}
+	tasks := g.divide(p)
+	g.placeSums(tasks)
 	for rest := g.pieces; len(rest) > 0; {
 		g.block, rest = g.nextBlock(rest)
 		g.last = len(rest) == 0
 		tiles := g.blockSize()
-		g.memory = grow(g.memory, planesFloats(tiles, g.s.C)+planesFloats(tiles, g.s.O))
+		rows, cols := g.blockRows(), g.isa.cols
+		g.memory = grow(g.memory, planesFloats(tiles, g.s.C, rows, 0)+planesFloats(tiles, g.s.O, cols, 0))
 		var memory []float32
-		g.v, memory = newPlanes(g.memory, tiles, g.s.C)
-		g.d, _ = newPlanes(memory, tiles, g.s.O)
+		g.v, memory = newPlanes(g.memory, tiles, g.s.C, rows, 0)
+		g.d, _ = newPlanes(memory, tiles, g.s.O, cols, 0)
 		p.run((tiles+transformTiles-1)/transformTiles, (*winogradTiles)(g))
 		p.run(tasks, (*winogradSums)(g))
 	}
@@ -108,14 +108,38 @@ func (g *winogradGradient) run(p *Pool, x, gy Maps, cuts []int, gw, gb []float32
 	g.pool, g.x.maps, g.gy.maps, g.cuts, g.gw, g.block = nil, Maps{}, Maps{}, nil, nil, nil
 }
 
-// divide cuts the input channels into tasks: large ones read the tiles of gy less
-// often, but no thread may stay idle.
-func (g *winogradGradient) divide(threads int) partition {
-	rows := newPartition(g.s.C, gradientRows*g.isa.rows)
-	for rows.parts*g.panels() < 4*threads && rows.from(1) > g.isa.rows {
-		rows.parts++
+// divide returns the number of tasks; blocks of rows are split for small weights,
+// so that no thread stays idle.
+func (g *winogradGradient) divide(p *Pool) int {
+	rows := g.blockRows()
+	blocks := (g.s.C + rows - 1) / rows * g.panels()
+	g.split = p.parts(blocks, (rows+g.isa.rows-1)/g.isa.rows)
+	return blocks * g.split
+}
+
+// placeSums makes room for sums: in a thread's scratch, but in the plan's memory
+// where they outlive a block.
+func (g *winogradGradient) placeSums(tasks int) {
+	blocks, spanning := 0, false
+	for rest := g.pieces; len(rest) > 0; blocks++ {
+		var block []winogradPiece
+		block, rest = g.nextBlock(rest)
+		spanning = spanning || !block[len(block)-1].closes
 	}
-	return rows
+	g.keptPoints, g.keptStacks = 0, 0
+	scratch := transformTemp
+	if spanning {
+		g.keptPoints = g.pointsSize()
+	} else {
+		scratch += g.pointsSize()
+	}
+	if blocks > 1 {
+		g.keptStacks = g.stackSize()
+	} else {
+		scratch += g.stackSize()
+	}
+	g.pool.reserve(max(tileScratch, scratch))
+	g.sums = grow(g.sums, tasks*(g.keptPoints+g.keptStacks))
 }
 
 // cut lists the pieces of the call.
@@ -152,21 +176,21 @@ func (g *winogradGradient) cut() {
 	}
 }
 
-// nextBlock takes the pieces of a block off pieces.
+// nextBlock takes the pieces of a block off pieces: whole micro-batches, or some
+// of one that is too large.
 func (g *winogradGradient) nextBlock(pieces []winogradPiece) (block, rest []winogradPiece) {
-	limit, n, tiles := g.blockTiles(), 0, 0
+	limit, n, tiles, whole := g.blockTiles(), 0, 0, 0
 	for n < len(pieces) && (n == 0 || tiles+pieces[n].tiles <= limit) {
 		tiles += pieces[n].tiles
 		n++
+		if pieces[n-1].closes {
+			whole = n
+		}
+	}
+	if whole > 0 {
+		n = whole
 	}
 	return pieces[:n], pieces[n:]
-}
-
-func (g *winogradGradient) countBlocks() (n int) {
-	for rest := g.pieces; len(rest) > 0; n++ {
-		_, rest = g.nextBlock(rest)
-	}
-	return n
 }
 
 // blockSize is the number of tiles of the block.
@@ -193,19 +217,10 @@ type winogradSums winogradGradient
 
 func (j *winogradSums) do(thread, task int) {
 	g := (*winogradGradient)(j)
-	temp := g.pool.space(thread, transformTemp)
-	var space []float32
-	if g.shared {
-		space = g.sums[task*g.taskSpace():][:g.taskSpace()]
-	} else {
-		space = g.pool.space(thread, transformTemp+g.taskSpace())[transformTemp:]
+	s := g.sum(thread, task)
+	if s.rows == 0 {
+		return
 	}
-	s := winogradSum{
-		c: g.rows.from(task / g.panels()), o: task % g.panels() * g.isa.cols,
-		points: space[:winogradPoints*g.sumSize()], stack: space[winogradPoints*g.sumSize():],
-	}
-	s.rows = g.rows.from(task/g.panels()+1) - s.c
-	s.width = min(g.isa.cols, round16(g.s.O-s.o))
 	l := &g.pool.locals[thread]
 	for rest := g.block; len(rest) > 0; {
 		n := 1
@@ -214,7 +229,7 @@ func (j *winogradSums) do(thread, task int) {
 		}
 		g.multiply(&l.tile, &s, rest[:n])
 		if end := rest[n-1]; end.closes {
-			g.push(&l.transform, temp, &s, end)
+			g.push(&l.transform, &s, end)
 		}
 		rest = rest[n:]
 	}
@@ -223,29 +238,52 @@ func (j *winogradSums) do(thread, task int) {
 	}
 }
 
-// A winogradSum is the sums of a task: rows input channels from c on, a panel of
-// outputs from o on.
+// sum is the sums of a task.
+func (g *winogradGradient) sum(thread, task int) winogradSum {
+	panel, part, block := task%g.panels(), task/g.panels()%g.split, task/g.panels()/g.split
+	s := winogradSum{o: panel * g.isa.cols, block: block * g.blockRows()}
+	rows := partition{min(g.blockRows(), g.s.C-s.block), g.split}
+	s.c, s.rows = s.block+rows.from(part), rows.from(part+1)-rows.from(part)
+	s.width = min(g.isa.cols, round16(g.s.O-s.o))
+	scratch := g.pool.space(thread, transformTemp+g.pointsSize()-g.keptPoints+g.stackSize()-g.keptStacks)
+	kept := g.sums[task*(g.keptPoints+g.keptStacks):]
+	s.temp, scratch = scratch[:transformTemp], scratch[transformTemp:]
+	s.points, s.stack = scratch, scratch[g.pointsSize()-g.keptPoints:]
+	if g.keptPoints > 0 {
+		s.points = kept
+	}
+	if g.keptStacks > 0 {
+		s.stack = kept[g.keptPoints:]
+	}
+	return s
+}
+
+// A winogradSum is the sums of a task: rows input channels from c on, in the block
+// of channels that begins at block, and a panel of outputs from o on.
 type winogradSum struct {
+	block    int
 	c, rows  int
 	o, width int
 	points   []float32 // [36][rows][width]
 	stack    []float32 // [depth][taps][rows][width]
+	temp     []float32 // of transforms
 }
 
 // multiply adds pieces of a micro-batch to the sums at all points.
 func (g *winogradGradient) multiply(t *tile, s *winogradSum, pieces []winogradPiece) {
 	size, rows := g.sumSize(), newPartition(s.rows, g.isa.rows)
+	v, d := g.v.block(s.block), g.d.block(s.o)
 	*t = tile{
-		aStep: uintptr(4 * g.v.pitch), bStep: uintptr(4 * g.d.pitch),
+		aStep: uintptr(4 * v.pitch), bStep: uintptr(4 * d.pitch),
 		cRow: uintptr(4 * s.width), initRow: uintptr(4 * s.width), segs: 1, low: noLow,
 	}
 	for point := range winogradPoints {
 		for _, p := range pieces {
 			row := p.first - g.block[0].first
-			t.b, t.k = g.d.at(point, row, s.o), uintptr(p.tiles)
+			t.b, t.k = d.at(point, row, 0), uintptr(p.tiles)
 			for i := range rows.parts {
 				r := rows.from(i)
-				t.a, t.c, t.init = g.v.at(point, row, s.c+r), unsafe.Pointer(&s.points[point*size+r*s.width]), nil
+				t.a, t.c, t.init = v.at(point, row, s.c-s.block+r), unsafe.Pointer(&s.points[point*size+r*s.width]), nil
 				if !p.opens {
 					t.init = t.c
 				}
@@ -257,14 +295,14 @@ func (g *winogradGradient) multiply(t *tile, s *winogradSum, pieces []winogradPi
 }
 
 // push transforms a micro-batch's sums to taps and puts them on the stack.
-func (g *winogradGradient) push(t *transform, temp []float32, s *winogradSum, end winogradPiece) {
+func (g *winogradGradient) push(t *transform, s *winogradSum, end winogradPiece) {
 	k, size := g.s.KH, g.sumSize()
 	taps := func(depth int) []float32 { return s.stack[depth*k*k*size:][:k*k*size] }
 	top := end.depth
 	*t = transform{
 		src: unsafe.Pointer(&s.points[0]), srcRow: uintptr(4 * 6 * size), srcColumn: uintptr(4 * size),
 		dst: unsafe.Pointer(&taps(top)[0]), dstRow: uintptr(4 * k * size), dstColumn: uintptr(4 * size),
-		temp: unsafe.Pointer(&temp[0]), constants: &winogradTable,
+		temp: unsafe.Pointer(&s.temp[0]), constants: &winogradTable,
 		groups: uintptr(s.rows * s.width / 16),
 	}
 	g.isa.transforms[outputs2+k-2](t)
