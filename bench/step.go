@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"convoy/digest"
+	"convoy/floats"
 	"convoy/job"
 	"convoy/kernels"
 	"convoy/models"
@@ -153,6 +154,8 @@ type stepper struct {
 	batch  nn.Batch
 	grad   []float32
 	loss   float64 // mean of the last step
+	pool   *kernels.Pool
+	divide func(leaf int) // of the gradient by the number of examples
 }
 
 // steadyState is the state that measuring begins with: the first few have their
@@ -174,6 +177,12 @@ func newStepper(net *nn.Net, pool *kernels.Pool, o StepOptions) *stepper {
 		pass:   net.NewPass(pool),
 		batch:  randomBatch(net, o),
 		grad:   make([]float32, net.NumParams()),
+		pool:   pool,
+	}
+	s.keeper.Share(pool)
+	s.divide = func(leaf int) {
+		part := digest.LeafAt(s.grad, leaf)
+		floats.Divide(part, part, float32(o.Batch))
 	}
 	return s
 }
@@ -194,10 +203,7 @@ func randomBatch(net *nn.Net, o StepOptions) nn.Batch {
 func (s *stepper) step() {
 	s.batch.Step = s.keeper.Step()
 	sums := s.pass.Gradient(s.keeper.State().Params, s.batch, s.grad)
-	n := float32(sums.Examples)
-	for i := range s.grad {
-		s.grad[i] /= n
-	}
+	s.pool.Run(digest.Leaves(len(s.grad)), s.divide)
 	row := s.keeper.NewRow(s.grad, state.Sums{Loss: sums.Loss, Correct: sums.Correct, Examples: sums.Examples})
 	s.keeper.Apply(&state.Gradient{Row: row, Data: s.grad})
 	s.keeper.Committed(s.keeper.Step())

@@ -61,12 +61,55 @@ func Tensors(tag string, vectors ...Vector) Sum {
 	h := sha256.New()
 	writeText(h, tag)
 	for _, v := range vectors {
-		writeText(h, v.Name)
-		writeUint(h, uint64(len(v.Floats)))
-		leaves(h, v.Floats)
+		writeHead(h, v.Name, len(v.Floats))
+		for i := range Leaves(len(v.Floats)) {
+			writeLeaf(h, LeafOf(LeafAt(v.Floats, i)))
+		}
 	}
 	return Sum(h.Sum(nil))
 }
+
+// A Leaf is the digest of LeafFloats floats, or of the last of a vector.
+type Leaf [16]byte
+
+// LeafOf digests a leaf.
+func LeafOf(v []float32) Leaf { return xxh3.Hash128(floats.Bytes(v)).Bytes() }
+
+// Leaves is how many leaves n floats have.
+func Leaves(n int) int { return (n + LeafFloats - 1) / LeafFloats }
+
+// LeafAt is leaf i of v.
+func LeafAt(v []float32, i int) []float32 {
+	return v[i*LeafFloats : min((i+1)*LeafFloats, len(v))]
+}
+
+// Hashed is a Vector of which the leaves' digests alone are given, as whoever
+// computes them in parallel has them.
+type Hashed struct {
+	Name   string
+	Len    int // floats
+	Leaves []Leaf
+}
+
+// OfLeaves is Tensors of vectors whose leaves are digested.
+func OfLeaves(tag string, vectors ...Hashed) Sum {
+	h := sha256.New()
+	writeText(h, tag)
+	for _, v := range vectors {
+		writeHead(h, v.Name, v.Len)
+		for _, l := range v.Leaves {
+			writeLeaf(h, l)
+		}
+	}
+	return Sum(h.Sum(nil))
+}
+
+func writeHead(w io.Writer, name string, floats int) {
+	writeText(w, name)
+	writeUint(w, uint64(floats))
+}
+
+func writeLeaf(w io.Writer, l Leaf) { write(w, l[:]) }
 
 // Gradient is a gradient's digest: 16 bytes, xxh3-128 over its leaves' digests.
 type Gradient [16]byte
@@ -75,7 +118,22 @@ type Gradient [16]byte
 // it, so that an evaluation, whose gradient is empty, has a digest of its own.
 func OfGradient(g []float32, lossSum float64, correct, examples int) Gradient {
 	h := xxh3.New()
-	leaves(h, g)
+	for i := range Leaves(len(g)) {
+		writeLeaf(h, LeafOf(LeafAt(g, i)))
+	}
+	return gradient(h, lossSum, correct, examples)
+}
+
+// OfGradientLeaves is OfGradient of a gradient whose leaves are digested.
+func OfGradientLeaves(leaves []Leaf, lossSum float64, correct, examples int) Gradient {
+	h := xxh3.New()
+	for _, l := range leaves {
+		writeLeaf(h, l)
+	}
+	return gradient(h, lossSum, correct, examples)
+}
+
+func gradient(h *xxh3.Hasher, lossSum float64, correct, examples int) Gradient {
 	writeUint(h, math.Float64bits(lossSum))
 	writeUint(h, uint64(correct))
 	writeUint(h, uint64(examples))
@@ -101,15 +159,6 @@ func Next(chain Sum, g Gradient) Sum {
 
 // Chunk is the checksum of one chunk on the wire.
 func Chunk(v []float32) uint64 { return xxh3.Hash(floats.Bytes(v)) }
-
-func leaves(w io.Writer, v []float32) {
-	for len(v) > 0 {
-		n := min(len(v), LeafFloats)
-		sum := xxh3.Hash128(floats.Bytes(v[:n])).Bytes()
-		write(w, sum[:])
-		v = v[n:]
-	}
-}
 
 func writeText(w io.Writer, s string) {
 	writeUint(w, uint64(len(s)))

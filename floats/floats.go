@@ -34,10 +34,36 @@ func Decode(b []byte) ([]float32, error) {
 // Finite reports whether no element of v is infinite or NaN.
 func Finite(v []float32) bool {
 	const exponent = 0x7f800000
-	for _, x := range v {
-		if math.Float32bits(x)&exponent == exponent {
+	// Without a branch for each: an exponent of ones, and no other, carries into
+	// the sign when 1 is added to it.
+	var carried uint32
+	for ; len(v) >= 4; v = v[4:] {
+		for _, x := range v[:4] {
+			carried |= math.Float32bits(x)&exponent + 1<<23
+		}
+		if carried>>31 != 0 {
 			return false
 		}
 	}
-	return true
+	for _, x := range v {
+		carried |= math.Float32bits(x)&exponent + 1<<23
+	}
+	return carried>>31 == 0
+}
+
+// Divide computes dst[i] = v[i]/n, a true division; dst may be v.
+func Divide(dst, v []float32, n float32) {
+	if len(dst) != len(v) {
+		panic(fmt.Sprintf("floats: divide %d floats into %d", len(v), len(dst)))
+	}
+	if mantissa := math.Float32bits(n) << 9; mantissa == 0 && n > 0x1p-100 && n < 0x1p100 {
+		inverse := 1 / n // of a power of two: the product is the quotient
+		for i, x := range v {
+			dst[i] = x * inverse
+		}
+		return
+	}
+	for i, x := range v {
+		dst[i] = x / n
+	}
 }

@@ -62,6 +62,31 @@ func TestFinite(t *testing.T) {
 	}
 }
 
+// Divide divides by whole numbers and others, by powers of two too.
+func TestDivide(t *testing.T) {
+	v := []float32{
+		0, float32(math.Copysign(0, -1)), 1, -3.3, 1e-38, -1e-45, 3e-45, math.MaxFloat32, float32(math.Inf(1)),
+		1.17549435e-38, 2.5e-38, 1e-44, 0.1, 7e37,
+	}
+	for _, n := range []float32{1, 2, 3, 7, 32, 256, 1000, 0.5, 0x1p-30, 0x1p120, -4, 1.5} {
+		dst := make([]float32, len(v))
+		Divide(dst, v, n)
+		for i, x := range v {
+			if want := x / n; math.Float32bits(dst[i]) != math.Float32bits(want) {
+				t.Errorf("%g/%g = %g, want %g", x, n, dst[i], want)
+			}
+		}
+	}
+}
+
+func BenchmarkDivide(b *testing.B) {
+	v := make([]float32, 1<<14)
+	b.SetBytes(4 << 14)
+	for b.Loop() {
+		Divide(v, v, 32)
+	}
+}
+
 func BenchmarkFinite(b *testing.B) {
 	v := make([]float32, 1<<14)
 	b.SetBytes(4 << 14)

@@ -1,6 +1,9 @@
 package kernels
 
-import "unsafe"
+import (
+	"sync"
+	"unsafe"
+)
 
 // SGD is one step of stochastic gradient descent as package optim defines it.
 type SGD struct {
@@ -26,10 +29,11 @@ func Update(p *Pool, s SGD, params, velocity, grad []float32) {
 	j := updateJob{s: s, params: params, velocity: velocity, grad: grad}
 	tasks := (len(params) + taskFloats - 1) / taskFloats
 	if p == nil {
-		var r rows
+		r := updateRows.Get().(*rows)
 		for i := range tasks {
-			j.task(&r, i)
+			j.task(r, i)
 		}
+		updateRows.Put(r)
 		return
 	}
 	j.args = rowsFor(p, p.ops.update.args)
@@ -37,6 +41,10 @@ func Update(p *Pool, s SGD, params, velocity, grad []float32) {
 	p.run(tasks, &p.ops.update)
 	p.ops.update = updateJob{args: j.args}
 }
+
+// updateRows are arguments of updates without a pool, which may run at the same
+// time.
+var updateRows = sync.Pool{New: func() any { return new(rows) }}
 
 type updateJob struct {
 	s                      SGD

@@ -1,10 +1,14 @@
 package optim
 
 import (
+	"fmt"
 	"testing"
 
+	"convoy/digest"
+	"convoy/internal/allocs"
 	"convoy/internal/golden"
 	"convoy/job"
+	"convoy/kernels"
 )
 
 // velocity returns the slot that Apply takes, or nil where there is none.
@@ -96,6 +100,41 @@ func TestWindows(t *testing.T) {
 	}
 }
 
+// TestUpdater: whole states, shared out by leaves, get the bits and the digests
+// that they get otherwise.
+func TestUpdater(t *testing.T) {
+	const n = sharedLeaves*digest.LeafFloats + 77
+	pool := kernels.NewPool(3)
+	defer pool.Close()
+	for _, u := range []*Updater{NewUpdater(nil), NewUpdater(pool)} {
+		for _, o := range optimizers {
+			want := NewState([]Tensor{{"p", []int{n}}}, wave(n, 1), o)
+			got := want.Clone()
+			for step := range 3 {
+				grad := wave(n, 2+step)
+				apply(want, o, 0, grad, 0.1)
+				sum := u.Apply(got, o, grad, 0.1, step == 2)
+				if step < 2 != sum.IsZero() || step == 2 && sum != want.Digest() {
+					t.Errorf("%+v: digest %s, want %s", o, sum, want.Digest())
+				}
+				if u.Gradient(grad, 1.5, 3, 4) != digest.OfGradient(grad, 1.5, 3, 4) {
+					t.Errorf("the gradient's digest is another")
+				}
+			}
+			if u.Digest(got) != want.Digest() {
+				t.Errorf("%+v: the state's digest is another", o)
+			}
+			grad := wave(n, 2)
+			if a := allocs.Steady(func() { u.Apply(got, o, grad, 0.1, false) }); a != 0 {
+				t.Errorf("%+v: %v allocations in an update", o, a)
+			}
+		}
+		if u.Gradient(nil, 1, 2, 3) != digest.OfGradient(nil, 1, 2, 3) {
+			t.Error("the digest of no gradient is another")
+		}
+	}
+}
+
 // TestGoldenBits pins the update's bits: the same on every machine.
 func TestGoldenBits(t *testing.T) {
 	want := []string{"e227b6bc1feb3479eecf332d49449176d9ef5f09da03337b037c0814ec1cf715", "d1f43a62027ef7eeb0e092853da402931d1388e605ea55f3e2d63c83cb5f94ed", "73b1797e43947005f1bf15828086347093013462b73a082bc3ff0cadf07360c2", "6aac24d58f18c672c2782c9e8b29ce71d94b4563a0b7b705563efdd85d497441", "f2ae1294bb610f5a770ecede3a3ee72ece5f96368b28e7eb9d38d2a6390f2f95"}
@@ -167,5 +206,24 @@ func BenchmarkApply(b *testing.B) {
 				apply(s, o, 0, g, 1e-9)
 			}
 		})
+	}
+}
+
+// BenchmarkUpdater is a state of AlexNet's size.
+func BenchmarkUpdater(b *testing.B) {
+	const n = 46_800_000
+	pool := kernels.NewPool(2)
+	defer pool.Close()
+	u := NewUpdater(pool)
+	for _, o := range []SGD{{}, {Momentum: 0.9, WeightDecay: 1e-4}} {
+		s, g := NewState([]Tensor{{"p", []int{n}}}, wave(n, 1), o), wave(n, 2)
+		for _, withDigest := range []bool{false, true} {
+			b.Run(fmt.Sprintf("momentum=%v/digest=%t", o.Momentum, withDigest), func(b *testing.B) {
+				b.SetBytes(int64(4 * n * (3 + 2*len(s.Slots))))
+				for b.Loop() {
+					u.Apply(s, o, g, 1e-9, withDigest)
+				}
+			})
+		}
 	}
 }

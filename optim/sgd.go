@@ -11,6 +11,7 @@ import (
 	"fmt"
 
 	"convoy/job"
+	"convoy/kernels"
 )
 
 // SGD is stochastic gradient descent with momentum and weight decay as PyTorch's
@@ -50,36 +51,9 @@ func (o SGD) Apply(params, velocity, grad []float32, lr float32) {
 	if len(grad) != len(params) || o.Momentum != 0 && len(velocity) != len(params) {
 		panic(fmt.Sprintf("optim: windows of %d parameters, %d velocities and %d gradients", len(params), len(velocity), len(grad)))
 	}
-	switch {
-	case o.Momentum == 0 && o.WeightDecay == 0:
-		grad = grad[:len(params)]
-		for i, p := range params {
-			params[i] = p - float32(lr*grad[i])
-		}
-	case o.Momentum == 0:
-		grad = grad[:len(params)]
-		for i, p := range params {
-			g := grad[i] + float32(o.WeightDecay*p)
-			params[i] = p - float32(lr*g)
-		}
-	default:
-		o.applyMomentum(params, velocity, grad, lr)
-	}
+	kernels.Update(nil, o.step(lr), params, velocity, grad)
 }
 
-func (o SGD) applyMomentum(params, velocity, grad []float32, lr float32) {
-	mu, decay := o.Momentum, o.WeightDecay
-	velocity, grad = velocity[:len(params)], grad[:len(params)]
-	for i, p := range params {
-		g := grad[i]
-		if decay != 0 {
-			g += float32(decay * p)
-		}
-		v := float32(mu*velocity[i]) + g
-		velocity[i] = v
-		if o.Nesterov {
-			v = g + float32(mu*v)
-		}
-		params[i] = p - float32(lr*v)
-	}
+func (o SGD) step(lr float32) kernels.SGD {
+	return kernels.SGD{LR: lr, Momentum: o.Momentum, Decay: o.WeightDecay, Nesterov: o.Nesterov}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"convoy/api"
+	"convoy/floats"
 	"convoy/job"
 	"convoy/state"
 	"convoy/tree"
@@ -150,10 +151,7 @@ func (c *collection) gradient() (data []float32, sums state.Sums, shares []share
 	root := c.sum(c.root(), &shares)
 	if c.floats > 0 {
 		data = make([]float32, c.floats)
-		n := float32(root.sums.Examples)
-		for i, x := range root.data {
-			data[i] = x / n
-		}
+		floats.Divide(data, root.data, float32(root.sums.Examples))
 	}
 	return data, root.sums, shares
 }

@@ -32,6 +32,7 @@ func (g *Gradient) Step() int { return int(g.Row.Step) }
 // Keeper holds state t of a job and what is needed to get to t+1.
 type Keeper struct {
 	job    *Job
+	hands  *optim.Updater
 	state  *optim.State
 	step   int
 	chain  digest.Sum
@@ -50,10 +51,15 @@ type incoming struct {
 // NewKeeper starts from a state, which it owns from then on: the initial one, a
 // checkpoint's, or one fetched from a replica.
 func NewKeeper(j *Job, s *optim.State, step int, chain digest.Sum) *Keeper {
-	k := &Keeper{job: j, incoming: map[int]*incoming{}}
+	k := &Keeper{job: j, hands: optim.NewUpdater(nil), incoming: map[int]*incoming{}}
 	k.Adopt(s, step, chain, nil)
 	return k
 }
+
+// Share has r share the arithmetic on whole states and gradients out from now
+// on; the bits do not change. The keeper is r's only caller while it does
+// something.
+func (k *Keeper) Share(r optim.Runner) { k.hands = optim.NewUpdater(r) }
 
 // Adopt replaces the state by a later one that was fetched. Gradients that
 // arrived meanwhile are kept.
@@ -175,7 +181,7 @@ func (k *Keeper) Next() (*Gradient, error) {
 
 func (k *Keeper) check(g *Gradient) error {
 	r := g.Row
-	sum := digest.OfGradient(g.Data, r.LossSum, int(r.Correct), int(r.Examples))
+	sum := k.hands.Gradient(g.Data, r.LossSum, int(r.Correct), int(r.Examples))
 	next := digest.Next(k.chain, sum)
 	switch {
 	case !bytes.Equal(r.Chain, k.chain[:]):
@@ -217,19 +223,15 @@ func (k *Keeper) Apply(g *Gradient) {
 	if g.Step() != k.step {
 		panic(fmt.Sprintf("state: gradient %d applied to state %d", g.Step(), k.step))
 	}
-	if len(g.Data) > 0 {
-		var velocity []float32
-		if len(k.state.Slots) > 0 {
-			velocity = k.state.Slots[0]
-		}
-		k.job.SGD.Apply(k.state.Params, velocity, g.Data, g.Row.LearningRate)
-	}
 	evaluated := k.job.Sequence.At(k.step).Evaluation
 	k.step++
 	k.chain = digest.Sum(g.Row.ChainNext)
 	k.last = g
 	k.rows = append(k.rows, g.Row)
-	if !evaluated { // an evaluation leaves the state and its digest as they are
+	switch due := k.job.Sequence.DigestDue(k.step); {
+	case len(g.Data) > 0:
+		k.digest = k.hands.Apply(k.state, k.job.SGD, g.Data, g.Row.LearningRate, due)
+	case !evaluated: // an evaluation leaves the state and its digest as they are
 		k.noteDigest()
 	}
 	k.forget()
@@ -238,7 +240,7 @@ func (k *Keeper) Apply(g *Gradient) {
 func (k *Keeper) noteDigest() {
 	k.digest = digest.Sum{}
 	if k.job.Sequence.DigestDue(k.step) {
-		k.digest = k.state.Digest()
+		k.digest = k.hands.Digest(k.state)
 	}
 }
 
@@ -252,7 +254,7 @@ func (k *Keeper) forget() {
 
 // NewRow closes a gradient that the leader has made from state t.
 func (k *Keeper) NewRow(data []float32, sums Sums) *api.StepRow {
-	sum := digest.OfGradient(data, sums.Loss, sums.Correct, sums.Examples)
+	sum := k.hands.Gradient(data, sums.Loss, sums.Correct, sums.Examples)
 	next := digest.Next(k.chain, sum)
 	row := &api.StepRow{
 		RecipeHash: k.job.Hash[:], Step: uint64(k.step),

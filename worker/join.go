@@ -107,6 +107,7 @@ func (m *Machine) adoptState() {
 	m.adopt, m.joining = nil, false
 	if m.keeper == nil {
 		m.keeper = state.NewKeeper(m.job, c.State, c.Step, c.Chain)
+		m.keeper.Share(m.cfg.Runner)
 		m.problem = "" // a fetch that failed before
 		m.note("job %s: joined at step %d", m.jobID, c.Step)
 		early := m.early

@@ -7,6 +7,7 @@ import (
 	"convoy/api"
 	"convoy/bus"
 	"convoy/job"
+	"convoy/optim"
 	"convoy/state"
 	"convoy/tree"
 )
@@ -32,6 +33,9 @@ type MachineConfig struct {
 	Incarnation string // new at every start
 	Threads     int
 	ChunkFloats int // of a chunk on the wire; 0 means state.ChunkFloats
+	// Runner shares the arithmetic on the state out, for the machine alone; nil:
+	// nobody does.
+	Runner optim.Runner
 }
 
 // Machine is a worker's side of the protocol: a pure state machine, like ps's.

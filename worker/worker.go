@@ -92,6 +92,9 @@ func New(cfg Config) (*Worker, error) {
 func (w *Worker) Run(ctx context.Context) error {
 	w.pool = kernels.NewPool(w.cfg.Threads)
 	defer w.pool.Close()
+	hands := kernels.NewPool(w.cfg.Threads) // the machine's: pool may be computing
+	defer hands.Close()
+	w.machine.cfg.Runner = hands
 	leave, err := w.cfg.Carrier.Subscribe(bus.WorkerIn(w.cfg.Cluster, w.cfg.ID), w.receive)
 	if err != nil {
 		return fmt.Errorf("worker %s: subscribe: %w", w.cfg.ID, err)
