@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-var linears = []Linear{{1, 1}, {30, 7}, {5, 40}, {300, 3}, {33, 300}, {515, 2}, {64, 32}}
+var linears = []Linear{{1, 1}, {30, 7}, {5, 40}, {300, 3}, {33, 300}, {515, 2}, {64, 32}, {1024, 2}}
 
 func TestFullyConnected(t *testing.T) {
 	for i, s := range linears {

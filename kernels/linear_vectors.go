@@ -27,6 +27,7 @@ type treeTile struct {
 	c      unsafe.Pointer
 	cRow   uintptr
 	groups uintptr
+	stream uintptr                // 1 to store past the cache; C and cRow are aligned then
 	k      [maxTreeLeaves]uintptr // at least 1 each
 }
 

@@ -39,11 +39,11 @@ func TestTrees(t *testing.T) {
 				}
 				a, b := z.floats(n*(rows+2)), z.floats(n*50)
 				run := func(f func(t *treeTile)) []float32 {
-					c := stale(rows * 55)
+					c := Floats(rows * 64)
 					f(&treeTile{
 						a: unsafe.Pointer(&a[0]), aStep: uintptr(4 * (rows + 2)),
 						b: unsafe.Pointer(&b[0]), bStep: 4 * 50,
-						c: unsafe.Pointer(&c[0]), cRow: 4 * 55, groups: 3, k: k,
+						c: unsafe.Pointer(&c[0]), cRow: 4 * 64, groups: 3, stream: uintptr(rows % 2), k: k,
 					})
 					return c
 				}

@@ -44,5 +44,7 @@ type local struct {
 	transform transform
 	rows      rows
 	lanes     laneThread
+	matrices  matrices
+	tree      treeTile
 	_         [alignment]byte // no cache line belongs to two threads
 }

@@ -142,6 +142,7 @@ const (
 	treeC
 	treeCRow
 	treeGroups
+	treeStream
 	treeK
 )
 
@@ -197,12 +198,23 @@ func treeKernel(a *asm, levels, rows int) {
 		a.move(b, bp)
 		a.loadPointer(ap, a.args, treeA)
 		node(levels, 0)
+		stored, plain := a.label(), a.label()
 		a.move(p, c)
+		a.loadPointer(k, a.args, treeStream)
+		a.jumpIfZero(k, plain)
+		for _, v := range sums[0] {
+			a.storeStream(v, at(p, 0))
+			a.add(p, cRow)
+		}
+		a.jump(stored)
+		a.place(plain)
 		for _, v := range sums[0] {
 			a.store(v, at(p, 0))
 			a.add(p, cRow)
 		}
+		a.place(stored)
 		a.addConst(bp, a.bytes())
 		a.addConst(c, a.bytes())
 	})
+	a.fence()
 }
