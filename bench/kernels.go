@@ -44,10 +44,26 @@ type LayerResult struct {
 	BackwardWeights Rate    `json:"backward_weights"` // bias included
 }
 
+// NetworkResult is what was measured of a whole network's forward pass, loss and
+// packing included.
+type NetworkResult struct {
+	Model   string `json:"model"`
+	Batch   int    `json:"batch"`
+	Forward Rate   `json:"forward"`
+}
+
 // KernelsResult is what Kernels measured.
 type KernelsResult struct {
 	Peak
-	Layers []LayerResult `json:"layers"`
+	Layers   []LayerResult   `json:"layers"`
+	Networks []NetworkResult `json:"networks"`
+}
+
+// A Report takes what Kernels measures, as it comes.
+type Report interface {
+	Peak(Peak) error
+	Layer(LayerResult) error
+	Network(NetworkResult) error
 }
 
 // Check reports the first option that makes no sense.
@@ -61,32 +77,64 @@ func (o KernelOptions) Check() error {
 	return checkRun(o.Threads, o.Time)
 }
 
-// Kernels measures the peak and then each layer, and hands both on as they come.
-func Kernels(ctx context.Context, o KernelOptions, begin func(Peak) error, each func(LayerResult) error) error {
+// Kernels measures the peak, then each layer, then the networks' forward passes.
+func Kernels(ctx context.Context, o KernelOptions, report Report) error {
 	if err := o.Check(); err != nil {
-		return err
-	}
-	list, err := Layers(o.Model, o.Batch)
-	if err != nil {
 		return err
 	}
 	p := Peak{Implementation: kernels.Implementation(), Threads: o.Threads}
 	p.GFLOPS, p.GHz = kernels.Peak(o.Threads, time.Second)
-	if err := begin(p); err != nil {
+	if err := report.Peak(p); err != nil {
 		return err
 	}
 	pool := kernels.NewPool(o.Threads)
 	defer pool.Close()
+	list, err := Layers(o.Model, o.Batch)
+	if err != nil {
+		return err
+	}
 	for _, l := range list {
 		r, err := measure(ctx, pool, l, o, p)
 		if err != nil {
 			return err
 		}
-		if err := each(r); err != nil {
+		if err := report.Layer(r); err != nil {
+			return err
+		}
+	}
+	for _, name := range names(o.Model) {
+		r, err := measureNetwork(ctx, pool, name, o, p)
+		if err != nil {
+			return err
+		}
+		if err := report.Network(r); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// measureNetwork measures the forward pass of a whole network.
+func measureNetwork(ctx context.Context, pool *kernels.Pool, name string, o KernelOptions, p Peak) (NetworkResult, error) {
+	r := NetworkResult{Model: name, Batch: o.Batch}
+	if r.Batch == 0 {
+		r.Batch = DefaultBatch(name)
+	}
+	net, err := build(name, o.Direct)
+	if err != nil {
+		return r, err
+	}
+	params := make([]float32, net.NumParams())
+	net.Init(seed, params)
+	pass, batch := net.NewPass(pool), randomBatch(net, r.Batch, 1)
+	f := func() { pass.Evaluate(params, batch) }
+	f()
+	seconds, err := sample(ctx, o.Time, f)
+	if err != nil {
+		return r, err
+	}
+	r.Forward = rate(seconds, 2*r.Batch*net.MACs(), p)
+	return r, nil
 }
 
 // The directions of a layer.

@@ -42,13 +42,9 @@ func (l Layer) FLOPs() int {
 // Layers lists the layers of a model, or of all models for "", each geometry
 // once. A batch of 0 is each model's DefaultBatch.
 func Layers(model string, batch int) ([]Layer, error) {
-	names := []string{model}
-	if model == "" {
-		names = models.Names()
-	}
 	var list []Layer
 	seen := map[any]bool{}
-	for _, name := range names {
+	for _, name := range names(model) {
 		net, err := build(name, false)
 		if err != nil {
 			return nil, err
@@ -74,6 +70,14 @@ func Layers(model string, batch int) ([]Layer, error) {
 		}
 	}
 	return list, nil
+}
+
+// names are the models that a name stands for: all for "".
+func names(model string) []string {
+	if model == "" {
+		return models.Names()
+	}
+	return []string{model}
 }
 
 // DefaultBatch is the number of examples that docs/benchmarks.md measures a model

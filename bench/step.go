@@ -175,7 +175,7 @@ func newStepper(net *nn.Net, pool *kernels.Pool, o StepOptions) *stepper {
 	s := &stepper{
 		keeper: state.NewKeeper(j, initial, steadyState, digest.Sum{}),
 		pass:   net.NewPass(pool),
-		batch:  randomBatch(net, o),
+		batch:  randomBatch(net, o.Batch, o.MicroBatches),
 		grad:   make([]float32, net.NumParams()),
 		pool:   pool,
 	}
@@ -187,11 +187,12 @@ func newStepper(net *nn.Net, pool *kernels.Pool, o StepOptions) *stepper {
 	return s
 }
 
-// randomBatch is normally distributed pixels and uniformly distributed labels.
-func randomBatch(net *nn.Net, o StepOptions) nn.Batch {
+// randomBatch is n examples in m micro-batches: normally distributed pixels and
+// uniformly distributed labels.
+func randomBatch(net *nn.Net, n, m int) nn.Batch {
 	b := nn.Batch{
-		Images: noise(o.Batch * net.Input().Len()), Labels: make([]int32, o.Batch),
-		Cuts: cuts(o.Batch, o.MicroBatches), Seed: seed,
+		Images: noise(n * net.Input().Len()), Labels: make([]int32, n),
+		Cuts: cuts(n, m), Seed: seed,
 	}
 	r := rand.New(rand.NewPCG(seed, 0))
 	for i := range b.Labels {

@@ -104,52 +104,6 @@ func better(rates map[string][]float64) []float64 {
 	return rates["nhwc"]
 }
 
-// layersTables are one table for each model.
-func (s settings) layersTables(origins *table) (string, error) {
-	var text strings.Builder
-	for _, m := range subjects {
-		var f layersFile
-		found, err := readRaw(s.path("layers", m.model), &f)
-		if err != nil {
-			return "", err
-		}
-		if !found || len(f.Ours) == 0 {
-			continue
-		}
-		origins.from("layers of "+m.model, f.Origin)
-		peak := each(f.Ours, func(r bench.KernelsResult) float64 { return r.GFLOPS })
-		clock := each(f.Ours, func(r bench.KernelsResult) float64 { return r.GHz })
-		fmt.Fprintf(&text, "### %s\n\nPeak with %d threads: %.0f GFLOP/s at %.2f GHz (%s).\n\n",
-			m.title, f.Threads, median(peak), median(clock), f.Ours[0].Implementation)
-		t := &table{head: []string{"layer", "batch", "shape", "algorithm", "forward", "backward data", "backward weights"}}
-		for i, l := range f.Ours[0].Layers {
-			t.add(l.Name, fmt.Sprint(l.Batch), l.Shape(), l.Algorithm,
-				f.cell(i, func(r bench.LayerResult) bench.Rate { return r.Forward }, func(r torchLayer) bench.Rate { return r.Forward }),
-				f.cell(i, func(r bench.LayerResult) bench.Rate { return r.BackwardData }, func(r torchLayer) bench.Rate { return r.BackwardData }),
-				f.cell(i, func(r bench.LayerResult) bench.Rate { return r.BackwardWeights }, func(r torchLayer) bench.Rate { return r.BackwardWeights }))
-		}
-		text.WriteString(t.String() + "\n")
-	}
-	if text.Len() == 0 {
-		return "Not measured yet.\n", nil
-	}
-	return text.String(), nil
-}
-
-// cell is one direction of layer i: GFLOP/s, per cent of the peak and the ratio to
-// PyTorch's better layout.
-func (f layersFile) cell(i int, ours func(bench.LayerResult) bench.Rate, theirs func(torchLayer) bench.Rate) string {
-	perSecond := func(r bench.Rate) float64 { return 1 / r.MS }
-	rates := map[string][]float64{}
-	for layout, runs := range f.Torch {
-		rates[layout] = each(runs, func(r []torchLayer) float64 { return perSecond(theirs(r[i])) })
-	}
-	speed := each(f.Ours, func(r bench.KernelsResult) float64 { return perSecond(ours(r.Layers[i])) })
-	gflops := each(f.Ours, func(r bench.KernelsResult) float64 { return ours(r.Layers[i]).GFLOPS })
-	percent := each(f.Ours, func(r bench.KernelsResult) float64 { return ours(r.Layers[i]).Percent })
-	return fmt.Sprintf("%.0f, %.0f %%, **%s**", median(gflops), median(percent), spread(ratios(speed, better(rates)), 3))
-}
-
 func (s settings) errorsTable(origins *table) (string, error) {
 	var f errorsFile
 	found, err := readRaw(s.path("errors", ""), &f)
@@ -214,7 +168,7 @@ func spread(v []float64, digits int) string {
 
 // number writes x with so many digits, without an exponent.
 func number(x float64, digits int) string {
-	for limit := 1.0; digits > 1 && x >= limit; limit *= 10 {
+	for limit := 1.0; digits > 0 && x >= limit; limit *= 10 {
 		digits--
 	}
 	if x < 1 {

@@ -94,48 +94,73 @@ func (s settings) steps(ctx context.Context, m subject) error {
 	return writeRaw(s.path("steps", m.model), f)
 }
 
-// layers measures each distinct layer of a model.
-func (s settings) layers(ctx context.Context, m subject) error {
-	const seconds = "0.1" // of each direction
-	ours := []string{
-		s.coordinator, "bench", "kernels", "--model", m.model, "--batch", fmt.Sprint(m.batch), "--threads", fmt.Sprint(s.threads),
-		"--seconds", seconds, "-o", "json",
+// kernels is the command that measures a model's layers.
+func (s settings) kernels(m subject, threads int, algorithm string) []string {
+	return []string{
+		s.coordinator, "bench", "kernels", "--model", m.model, "--batch", fmt.Sprint(m.batch), "--threads", fmt.Sprint(threads),
+		"--seconds", directionSeconds, "--algorithm", algorithm, "-o", "json",
 	}
+}
+
+// directionSeconds is how long each direction of a layer is measured.
+const directionSeconds = "0.1"
+
+// layers measures each distinct layer of a model: ours and PyTorch's in both
+// layouts in turn, and ours with one thread.
+func (s settings) layers(ctx context.Context, m subject) error {
+	ours := s.kernels(m, s.threads, "auto")
 	f := layersFile{
 		Origin: s.origin(strings.Join(ours, " ")), Model: m.model, Threads: s.threads,
 		Torch: map[string][][]torchLayer{},
 	}
+	var err error
+	if f.Direct, err = one[bench.KernelsResult](ctx, s, s.kernels(m, 1, "direct")...); err != nil {
+		return err
+	}
+	n := (s.alternations + 1) / 2 // each is the median of five, and there are many
+	for i := range n {
+		r, err := one[bench.KernelsResult](ctx, s, ours...)
+		if err != nil {
+			return err
+		}
+		single, err := one[bench.KernelsResult](ctx, s, s.kernels(m, 1, "auto")...)
+		if err != nil {
+			return err
+		}
+		f.Ours, f.One = append(f.Ours, r), append(f.One, single)
+		if err := s.torchLayers(ctx, r, f.Torch); err != nil {
+			return err
+		}
+		progress("%s: %d layers, %d of %d", m.model, len(r.Layers), i+1, n)
+	}
+	return writeRaw(s.path("layers", m.model), f)
+}
+
+// torchLayers has PyTorch compute the layers of r in both layouts.
+func (s settings) torchLayers(ctx context.Context, r bench.KernelsResult, results map[string][][]torchLayer) error {
 	list, err := os.CreateTemp("", "layers-*.json")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.Remove(list.Name()) }()
-	for i := range (s.alternations + 1) / 2 { // each is the median of five, and there are many
-		r, err := one[bench.KernelsResult](ctx, s, ours...)
+	if err := errors.Join(list.Close(), writeRaw(list.Name(), r)); err != nil {
+		return err
+	}
+	for _, layout := range layouts {
+		text, err := s.call(ctx, s.program("bench_layers.py", "--layers", list.Name(), "--seconds", directionSeconds, "--layout", layout)...)
 		if err != nil {
 			return err
 		}
-		f.Ours = append(f.Ours, r)
-		if err := writeRaw(list.Name(), r); err != nil {
+		t, err := lines[torchLayer](text)
+		if err == nil && len(t) != len(r.Layers) {
+			err = fmt.Errorf("%d layers of PyTorch, %d of ours", len(t), len(r.Layers))
+		}
+		if err != nil {
 			return err
 		}
-		for _, layout := range layouts {
-			text, err := s.call(ctx, s.program("bench_layers.py", "--layers", list.Name(), "--seconds", seconds, "--layout", layout)...)
-			if err != nil {
-				return err
-			}
-			t, err := lines[torchLayer](text)
-			if err == nil && len(t) != len(r.Layers) {
-				err = fmt.Errorf("%d layers of PyTorch, %d of ours", len(t), len(r.Layers))
-			}
-			if err != nil {
-				return err
-			}
-			f.Torch[layout] = append(f.Torch[layout], t)
-		}
-		progress("%s: %d layers, %d of %d", m.model, len(r.Layers), i+1, (s.alternations+1)/2)
+		results[layout] = append(results[layout], t)
 	}
-	return errors.Join(list.Close(), writeRaw(s.path("layers", m.model), f))
+	return nil
 }
 
 // errors computes the kernels' rounding errors and PyTorch's on the same data.

@@ -94,7 +94,9 @@ type layersFile struct {
 	Model   string                    `json:"model"`
 	Threads int                       `json:"threads"`
 	Ours    []bench.KernelsResult     `json:"ours"`
-	Torch   map[string][][]torchLayer `json:"torch"` // by layout
+	Torch   map[string][][]torchLayer `json:"torch"`      // by layout
+	One     []bench.KernelsResult     `json:"one_thread"` // ours
+	Direct  bench.KernelsResult       `json:"direct"`     // ours, with one thread
 }
 
 // directions are the relative errors of a layer's three results.

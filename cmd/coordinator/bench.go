@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -69,9 +68,9 @@ func benchKernelsCommand() *cobra.Command {
 		Short: "Measure each layer in its three directions",
 		Long: `Measures each convolution and fully connected layer of the models: forward and
 both gradients. Layers of one geometry are measured once, under the name of the
-first. GFLOP/s are those of the direct algorithm over the time, so that Winograd's
-may exceed the peak, which is measured first: independent multiply-adds on
-registers alone.`,
+first; the networks' forward passes follow. GFLOP/s are those of the direct
+algorithm over the time, so that Winograd's may exceed the peak, which is measured
+first: independent multiply-adds on registers alone.`,
 		Example: `  coordinator bench kernels --model alexnet
   coordinator bench kernels --threads 1 --algorithm direct
   coordinator bench kernels --model vgg11 -o json | jq '.layers[].forward.percent'`,
@@ -82,9 +81,13 @@ registers alone.`,
 				return cli.Usage(err)
 			}
 			if run.output == jsonOutput {
-				return kernelsJSON(c.Context(), c.OutOrStdout(), o)
+				var k kernelsJSON
+				if err := bench.Kernels(c.Context(), o, &k); err != nil {
+					return err
+				}
+				return json.NewEncoder(c.OutOrStdout()).Encode(k.KernelsResult) // one line
 			}
-			return kernelsTable(c.Context(), c.OutOrStdout(), o)
+			return bench.Kernels(c.Context(), o, kernelsTable{c.OutOrStdout()})
 		},
 	}
 	c.Flags().StringVar(&o.Model, "model", "", "network whose layers are measured (default all)")
@@ -93,49 +96,58 @@ registers alone.`,
 	return c
 }
 
-func kernelsJSON(ctx context.Context, w io.Writer, o bench.KernelOptions) error {
-	r := bench.KernelsResult{Layers: []bench.LayerResult{}}
-	err := bench.Kernels(ctx, o,
-		func(p bench.Peak) error {
-			r.Peak = p
-			return nil
-		},
-		func(l bench.LayerResult) error {
-			r.Layers = append(r.Layers, l)
-			return nil
-		})
-	if err != nil {
-		return err
-	}
-	return json.NewEncoder(w).Encode(r)
+// kernelsJSON keeps what is measured, to print it as one line in the end.
+type kernelsJSON struct{ bench.KernelsResult }
+
+func (k *kernelsJSON) Peak(p bench.Peak) error {
+	k.KernelsResult.Peak = p
+	return nil
 }
 
-// kernelsTable prints layer by layer, since all of them take a while: the widths
-// of the columns are fixed.
-func kernelsTable(ctx context.Context, w io.Writer, o bench.KernelOptions) error {
-	const line = "%-20s %5v  %-26s %-20s %8s"
-	const direction = "  %9s %8s %5s"
-	heading := fmt.Sprintf(line, "LAYER", "BATCH", "SHAPE", "ALGORITHM", "PACK ms")
-	for _, name := range []string{"FORWARD", "DATA", "WEIGHTS"} {
-		heading += fmt.Sprintf(direction, name+" ms", "GFLOP/s", "%")
+func (k *kernelsJSON) Layer(l bench.LayerResult) error {
+	k.Layers = append(k.Layers, l)
+	return nil
+}
+
+func (k *kernelsJSON) Network(n bench.NetworkResult) error {
+	k.Networks = append(k.Networks, n)
+	return nil
+}
+
+// kernelsTable prints what is measured row by row, since all of it takes a while:
+// the widths of the columns are fixed.
+type kernelsTable struct{ w io.Writer }
+
+func (k kernelsTable) row(name string, batch any, shape, algorithm, pack string, directions ...[3]string) error {
+	text := fmt.Sprintf("%-24s %5v  %-26s %-20s %8s", name, batch, shape, algorithm, pack)
+	for _, d := range directions {
+		text += fmt.Sprintf("  %9s %8s %5s", d[0], d[1], d[2])
 	}
-	return bench.Kernels(ctx, o,
-		func(p bench.Peak) error {
-			clock := ""
-			if p.GHz > 0 {
-				clock = fmt.Sprintf(" at %.2f GHz", p.GHz)
-			}
-			_, err := fmt.Fprintf(w, "peak of %s, %d threads: %.1f GFLOP/s%s\n\n%s\n", p.Implementation, p.Threads, p.GFLOPS, clock, heading)
-			return err
-		},
-		func(l bench.LayerResult) error {
-			text := fmt.Sprintf(line, l.Model+" "+l.Name, l.Batch, l.Shape(), l.Algorithm, fmt.Sprintf("%.3f", l.PackMS))
-			for _, r := range []bench.Rate{l.Forward, l.BackwardData, l.BackwardWeights} {
-				text += fmt.Sprintf(direction, fmt.Sprintf("%.3f", r.MS), fmt.Sprintf("%.1f", r.GFLOPS), fmt.Sprintf("%.0f", r.Percent))
-			}
-			_, err := fmt.Fprintln(w, text)
-			return err
-		})
+	_, err := fmt.Fprintln(k.w, text)
+	return err
+}
+
+func (k kernelsTable) Peak(p bench.Peak) error {
+	clock := ""
+	if p.GHz > 0 {
+		clock = fmt.Sprintf(" at %.2f GHz", p.GHz)
+	}
+	_, err := fmt.Fprintf(k.w, "peak of %s, %d threads: %.1f GFLOP/s%s\n\n", p.Implementation, p.Threads, p.GFLOPS, clock)
+	return errors.Join(err, k.row("LAYER", "BATCH", "SHAPE", "ALGORITHM", "PACK ms",
+		[3]string{"FORWARD", "GFLOP/s", "%"}, [3]string{"DATA", "GFLOP/s", "%"}, [3]string{"WEIGHTS", "GFLOP/s", "%"}))
+}
+
+func (k kernelsTable) Layer(l bench.LayerResult) error {
+	return k.row(l.Model+" "+l.Name, l.Batch, l.Shape(), l.Algorithm, fmt.Sprintf("%.3f", l.PackMS),
+		rateCells(l.Forward), rateCells(l.BackwardData), rateCells(l.BackwardWeights))
+}
+
+func (k kernelsTable) Network(n bench.NetworkResult) error {
+	return k.row(n.Model, n.Batch, "the whole network", "-", "-", rateCells(n.Forward))
+}
+
+func rateCells(r bench.Rate) [3]string {
+	return [3]string{fmt.Sprintf("%.3f ms", r.MS), fmt.Sprintf("%.1f", r.GFLOPS), fmt.Sprintf("%.0f", r.Percent)}
 }
 
 // benchRun are the flags that all measurements have.

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"convoy/bench"
+)
+
+// layersTables are one table for each model.
+func (s settings) layersTables(origins *table) (string, error) {
+	var text strings.Builder
+	for _, m := range subjects {
+		var f layersFile
+		found, err := readRaw(s.path("layers", m.model), &f)
+		if err != nil {
+			return "", err
+		}
+		if found && len(f.Ours) > 0 {
+			origins.from("layers of "+m.model, f.Origin)
+			text.WriteString("### " + m.title + "\n\n" + f.text() + "\n")
+		}
+	}
+	if text.Len() == 0 {
+		return "Not measured yet.\n", nil
+	}
+	return text.String(), nil
+}
+
+// A direction is one of the three things that are measured of a layer.
+type direction struct {
+	name   string
+	ours   func(bench.LayerResult) bench.Rate
+	theirs func(torchLayer) bench.Rate
+}
+
+var directionList = []direction{
+	{"forward", func(r bench.LayerResult) bench.Rate { return r.Forward }, func(r torchLayer) bench.Rate { return r.Forward }},
+	{"data", func(r bench.LayerResult) bench.Rate { return r.BackwardData }, func(r torchLayer) bench.Rate { return r.BackwardData }},
+	{"weights", func(r bench.LayerResult) bench.Rate { return r.BackwardWeights }, func(r torchLayer) bench.Rate { return r.BackwardWeights }},
+}
+
+func (f layersFile) text() string {
+	peak := func(list []bench.KernelsResult) string {
+		gflops := each(list, func(r bench.KernelsResult) float64 { return r.GFLOPS })
+		clock := each(list, func(r bench.KernelsResult) float64 { return r.GHz })
+		return fmt.Sprintf("%.0f GFLOP/s at %.2f GHz", median(gflops), median(clock))
+	}
+	t := &table{head: []string{
+		"layer", "shape", "algorithm", "direction", "1 thread", "% of peak",
+		fmt.Sprintf("%d threads", f.Threads), "% of peak", "÷ 1 thread", "PyTorch", "ratio",
+	}}
+	for i, l := range f.Ours[0].Layers {
+		for _, d := range directionList {
+			t.add(f.row(i, d)...)
+		}
+		if i < len(f.Direct.Layers) && f.Direct.Layers[i].Algorithm != l.Algorithm {
+			for _, d := range directionList {
+				r := f.Direct.Layers[i]
+				t.add(r.Name, r.Shape(), r.Algorithm, d.name, fmt.Sprintf("%.1f", d.ours(r).GFLOPS), fmt.Sprintf("%.0f", d.ours(r).Percent), "", "", "", "", "")
+			}
+		}
+	}
+	for i, n := range f.Ours[0].Networks {
+		forward := func(r bench.KernelsResult) float64 { return r.Networks[i].Forward.GFLOPS }
+		percent := func(r bench.KernelsResult) float64 { return r.Networks[i].Forward.Percent }
+		t.add(n.Model, "the whole network", "", "forward", number(median(each(f.One, forward)), 4), fmt.Sprintf("%.0f", median(each(f.One, percent))),
+			number(median(each(f.Ours, forward)), 4), fmt.Sprintf("%.0f", median(each(f.Ours, percent))),
+			number(median(ratios(each(f.Ours, forward), each(f.One, forward))), 3), "", "")
+	}
+	return fmt.Sprintf("Batch %d, %s. Peak with 1 thread: %s; with %d: %s.\n\n%s",
+		f.Ours[0].Layers[0].Batch, f.Ours[0].Implementation, peak(f.One), f.Threads, peak(f.Ours), t)
+}
+
+// row is one direction of layer i.
+func (f layersFile) row(i int, d direction) []string {
+	l := f.Ours[0].Layers[i]
+	gflops := func(r bench.KernelsResult) float64 { return d.ours(r.Layers[i]).GFLOPS }
+	percent := func(r bench.KernelsResult) float64 { return d.ours(r.Layers[i]).Percent }
+	rates := map[string][]float64{}
+	for layout, runs := range f.Torch {
+		rates[layout] = each(runs, func(r []torchLayer) float64 { return float64(l.FLOPs()) / d.theirs(r[i]).MS / 1e6 })
+	}
+	ours, single, torch := each(f.Ours, gflops), each(f.One, gflops), better(rates)
+	return []string{
+		l.Name, l.Shape(), l.Algorithm, d.name,
+		number(median(single), 4), fmt.Sprintf("%.0f", median(each(f.One, percent))),
+		number(median(ours), 4), fmt.Sprintf("%.0f", median(each(f.Ours, percent))), number(median(ratios(ours, single)), 3),
+		number(median(torch), 4), "**" + spread(ratios(ours, torch), 3) + "**",
+	}
+}
