@@ -230,7 +230,8 @@ func (l *Lanes) reserve(p *Pool) {
 	p.reserve(space)
 }
 
-// laneThread is the arguments of one thread's micro-kernels.
+// laneThread is what one thread's tasks pass by address: the arguments of
+// micro-kernels, and the maps of the gradients of one group.
 type laneThread struct {
 	tile    laneTile
 	sum     laneSum
@@ -238,4 +239,6 @@ type laneThread struct {
 	blocks  laneBlocks
 	fold    laneFold
 	rows    rows
+
+	gy, gx, g laneMaps
 }

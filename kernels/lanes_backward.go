@@ -12,18 +12,18 @@ func (l *laneBackward) do(thread, task int) {
 	space := l.jobs.pool.space(thread, small+large)
 	for i := len(l.stages) - 1; i >= 0; i-- {
 		s := l.stages[i]
-		gy, g := s.gOut, s.g
-		gy.v, g.v = space[:small], space[small:]
+		t.gy, t.g = s.gOut, s.g
+		t.gy.v, t.g.v = space[:small], space[small:]
 		if i == len(l.stages)-1 {
-			gy.load(&t.blocks, 0, &l.groups[task], l.jobs.gy)
+			t.gy.load(&t.blocks, 0, &l.groups[task], l.jobs.gy)
 		}
-		b := lanePass{laneStage: s, laneThread: t, group: task, gy: &gy, g: &g}
+		b := lanePass{laneStage: s, laneThread: t, group: task, gy: &t.gy, g: &t.g}
 		b.spread()
 		b.sumWeights()
 		if i > 0 {
-			gx := l.stages[i-1].gOut
-			gx.v = space[:small]
-			b.data(&gx)
+			t.gx = l.stages[i-1].gOut
+			t.gx.v = space[:small]
+			b.data(&t.gx)
 		}
 	}
 }
@@ -36,8 +36,7 @@ func (l *Lanes) backwardSizes() (small, large int) {
 	return small, large
 }
 
-// lanePass is backward through one stage for one group: gy and g are those of
-// this group alone.
+// lanePass is backward through one stage for one group.
 type lanePass struct {
 	*laneStage
 	*laneThread

@@ -112,7 +112,7 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-const slack = 256 << 10
+const slack = 1 << 20
 
 func heap() int {
 	runtime.GC()
