@@ -28,6 +28,7 @@ type direct struct {
 	reached bool          // whether the phases are all there are
 	filler  zeroJob
 	weights weightGradient
+	point   pointwiseGradient // in its place where it can be
 }
 
 func newDirect(s Conv) *direct {
@@ -48,6 +49,7 @@ func newDirect(s Conv) *direct {
 	}
 	d.reached = len(d.back) == min(s.StrideH, s.H)*min(s.StrideW, s.W)
 	d.weights = newWeightGradient(s)
+	d.point = pointwiseGradient{s: s, isa: active}
 	return d
 }
 
@@ -130,6 +132,10 @@ func (d *direct) backwardData(p *Pool, n int, gy, gx Maps, add bool) {
 }
 
 func (d *direct) backwardWeights(p *Pool, x, gy Maps, cuts []int, gw, gb []float32) {
+	if pointwise(d.s) && d.s.C%16 == 0 {
+		d.point.run(p, x, gy, cuts, gw, gb)
+		return
+	}
 	d.weights.run(p, x, gy, cuts, gw, gb)
 }
 

@@ -34,13 +34,11 @@ func (d division) cost(s Conv, i *isa, threads int) float64 {
 	rows, channels, outputs := d.kernelRows.longest(), d.channels.longest(), d.panels.longest()*i.cols
 	products := float64(rows*s.KW*channels*outputs) / 16
 	copied := float64(outputs)
-	if !pointwise(s) {
-		inputs := float64(s.StrideH * s.StrideW * channels)
-		if s.OutH()*s.OutW() <= piece/2 {
-			inputs *= float64(rows)
-		}
-		copied += inputs
+	inputs := float64(s.StrideH * s.StrideW * channels)
+	if s.OutH()*s.OutW() <= piece/2 {
+		inputs *= float64(rows)
 	}
+	copied += inputs
 	cycles := products + copied
 	if rows*s.KW*channels*outputs > maxBlock {
 		cycles += products / 4
@@ -82,9 +80,6 @@ func (g *weightGradient) blockFloats(b *weightBlock) int {
 
 // xFloats and gyFloats are how much room the operands of a piece take.
 func (g *weightGradient) xFloats() int {
-	if g.flat() {
-		return 0
-	}
 	s, q := g.s, newPixelPieces(g.s)
 	line := ((q.parts.longest()-1)*s.StrideW + s.KW) * g.channels.longest()
 	rows := (q.lines.longest()-1)*s.StrideH + g.kernelRows.longest()

@@ -37,14 +37,6 @@ func (g *weightGradient) run(p *Pool, x, gy Maps, cuts []int, gw, gb []float32) 
 	g.call = weightCall{}
 }
 
-// flat reports whether the input pixel of output pixel p is p itself, so that the
-// input can be read where it is.
-func (g *weightGradient) flat() bool { return pointwise(g.s) }
-
-func pointwise(s Conv) bool {
-	return s.KH*s.KW == 1 && s.StrideH == 1 && s.StrideW == 1 && s.PadH == 0 && s.PadW == 0
-}
-
 // A pixelPiece is n output pixels from pixel p on, counted over all examples, as
 // lines of equal length.
 type pixelPiece struct{ p, lines, width int }
@@ -143,12 +135,6 @@ func (g *weightGradient) addPiece(b *weightBlock, q pixelPiece) {
 	cols := g.isa.cols
 	for o := 0; o < b.outputs; o += cols {
 		g.gatherOutputs(b, q, o)
-	}
-	if g.flat() {
-		pitch := g.call.x.Pitch
-		*b.t = tile{aStep: uintptr(4 * pitch), k: uintptr(q.lines * q.width), segs: 1}
-		g.addRow(b, q, 0, g.call.x.at(q.p, b.channel))
-		return
 	}
 	s := g.s
 	line := ((q.width-1)*s.StrideW + s.KW) * b.channels

@@ -1,9 +1,6 @@
 package kernels
 
-import (
-	"math/bits"
-	"unsafe"
-)
+import "unsafe"
 
 // treeChunk is how many inputs a kernel call goes over: with the examples of a
 // batch of 32 they fill half of a first level cache.
@@ -102,13 +99,7 @@ func (j *linearWeightsJob) do(thread, task int) {
 func (l *FullyConnected) treeTile(thread int, t *treeTile, o, rows int) {
 	cuts := l.call.cuts
 	t.a, t.aStep = unsafe.Pointer(&l.call.gy[o]), uintptr(4*l.s.O)
-	levels := bits.Len(uint(len(cuts)-1)) - 1
-	regular := levels < len(l.isa.trees)
-	for m := 0; regular && m < len(cuts)-1; m++ {
-		n := cuts[m+1] - cuts[m]
-		t.k[m] = uintptr(n)
-		regular = n > 0 && n <= piece
-	}
+	levels, regular := t.count(cuts, 1, piece, len(l.isa.trees))
 	if regular {
 		if len(l.call.gw) >= streamFloats && (uintptr(t.c)|t.cRow)%alignment == 0 {
 			t.stream = 1

@@ -41,6 +41,7 @@ type local struct {
 	tile      tile
 	block     block
 	weights   weightBlock
+	pointwise pointwiseBlock
 	transform transform
 	rows      rows
 	lanes     laneThread
