@@ -66,7 +66,10 @@ func (w *windows) apply(op poolingOp) {
 	}
 	if whole < n {
 		w.n = n - whole
-		w.x, w.y = unsafe.Add(w.x, 4*whole), unsafe.Add(w.y, 4*whole)
+		w.y = unsafe.Add(w.y, 4*whole)
+		if w.x != nil { // nil where there is no window
+			w.x = unsafe.Add(w.x, 4*whole)
+		}
 		if w.arg != nil {
 			w.arg = unsafe.Add(w.arg, whole)
 		}
