@@ -21,8 +21,8 @@ var algorithms = Chain{
 	Dropout{Rate: 0.3}, Flatten{}, Linear{Out: 70}, ReLU{}, Dropout{Rate: 0.5}, Linear{Out: 10},
 }
 
-// lanes is a small network whose convolutions have few channels.
-var lanes = Chain{
+// narrow is a small network whose convolutions have few channels.
+var narrow = Chain{
 	Conv{Out: 6, Kernel: 5, Pad: 2}, ReLU{}, MaxPool{Kernel: 2},
 	Conv{Out: 11, Kernel: 3}, Sigmoid{}, AvgPool{Kernel: 2},
 	Flatten{}, Linear{Out: 20}, ReLU{}, Linear{Out: 10},
@@ -34,7 +34,7 @@ func stepDigest(threads int, divide func(p *Pass, params []float32, b Batch) ([]
 	p := kernels.NewPool(threads)
 	defer p.Close()
 	var names []string
-	for _, model := range []Chain{algorithms, lanes} {
+	for _, model := range []Chain{algorithms, narrow} {
 		for _, o := range []Options{{}, {Direct: true}} {
 			net, err := Build(model, Shape{3, 19, 21}, o)
 			if err != nil {
