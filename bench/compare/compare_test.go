@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"convoy/bench"
 	"convoy/kernels"
@@ -82,6 +83,16 @@ func TestNumber(t *testing.T) {
 		if got := number(c.x, c.digits); got != want {
 			t.Errorf("%g with %d digits: %s, want %s", c.x, c.digits, got, want)
 		}
+	}
+}
+
+func TestParseBusy(t *testing.T) {
+	text := "cpu  9 9 9 9 9 9 9 9 0 0\ncpu0 100 2 30 1000 50 1 2 5 0 0\ncpu1 1 0 0 0 0 0 0 0 0 0\nintr 1\n"
+	if sum, ok := parseBusy(text, 1); !ok || sum != 1400*time.Millisecond {
+		t.Errorf("%v, %v", sum, ok)
+	}
+	if _, ok := parseBusy("", 1); ok {
+		t.Error("nothing was read")
 	}
 }
 

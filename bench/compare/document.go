@@ -17,7 +17,7 @@ func (s settings) writeDocument() error {
 		return err
 	}
 	text := string(b)
-	origins := &table{head: []string{"figures", "measured (UTC)", "Convoy", "processor", "system", "Go", "PyTorch"}}
+	origins := &table{head: []string{"figures", "measured (UTC)", "Convoy", "processor", "system", "Go", "PyTorch", "cores used by others"}}
 	for name, write := range map[string]func(*table) (string, error){"steps": s.stepsTable, "layers": s.layersTables, "errors": s.errorsTable} {
 		content, err := write(origins)
 		if err != nil {
@@ -68,8 +68,8 @@ func (t *table) String() string {
 }
 
 // from adds a raw file's origin.
-func (t *table) from(path string, o origin) {
-	t.add(path, o.Date, o.Revision, fmt.Sprintf("%s, %d CPUs", o.CPU, o.CPUs), o.OS, o.Go, o.Torch)
+func (t *table) from(what string, o origin, others []float64) {
+	t.add(what, o.Date, o.Revision, fmt.Sprintf("%s, %d CPUs", o.CPU, o.CPUs), o.OS, o.Go, o.Torch, number(median(others), 3))
 }
 
 func (s settings) stepsTable(origins *table) (string, error) {
@@ -83,7 +83,7 @@ func (s settings) stepsTable(origins *table) (string, error) {
 		if !found {
 			continue
 		}
-		origins.from("steps of "+m.model, f.Origin)
+		origins.from("steps of "+m.model, f.Origin, f.Others)
 		rates := map[string][]float64{}
 		for layout, list := range f.Torch {
 			rates[layout] = each(list, func(r torchStep) float64 { return r.ImagesPerSec })
@@ -112,7 +112,7 @@ func (s settings) errorsTable(origins *table) (string, error) {
 	}
 	t := &table{head: []string{"layer", "shape", "algorithm", "forward", "backward data", "backward weights"}}
 	if found {
-		origins.from("rounding errors", f.Origin)
+		origins.from("rounding errors", f.Origin, nil)
 	}
 	for _, c := range f.Cases {
 		cell := func(pick func(directions) float64) string {

@@ -17,7 +17,7 @@ func (s settings) layersTables(origins *table) (string, error) {
 			return "", err
 		}
 		if found && len(f.Ours) > 0 {
-			origins.from("layers of "+m.model, f.Origin)
+			origins.from("layers of "+m.model, f.Origin, f.Others)
 			text.WriteString("### " + m.title + "\n\n" + f.text() + "\n")
 		}
 	}

@@ -14,35 +14,36 @@ import (
 )
 
 // call runs a program on the first cores alone, as many as there are threads, and
-// returns what it printed.
-func (s settings) call(ctx context.Context, args ...string) (string, error) {
+// returns what it printed, and how many cores other processes used meanwhile.
+func (s settings) call(ctx context.Context, args ...string) (text string, others float64, err error) {
 	if taskset, err := exec.LookPath("taskset"); err == nil && runtime.NumCPU() > s.threads {
 		args = append([]string{taskset, "--cpu-list", fmt.Sprintf("0-%d", s.threads-1)}, args...)
 	}
 	c := exec.CommandContext(ctx, args[0], args[1:]...)
 	c.Stderr = os.Stderr
 	c.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1")
+	w := startWatch(s.threads)
 	out, err := c.Output()
 	if err != nil {
-		return "", fmt.Errorf("%s: %w", strings.Join(args, " "), err)
+		return "", 0, fmt.Errorf("%s: %w", strings.Join(args, " "), err)
 	}
-	return strings.TrimSpace(string(out)), nil
+	return strings.TrimSpace(string(out)), w.others(c.ProcessState.UserTime() + c.ProcessState.SystemTime()), nil
 }
 
 // one calls a program that prints one JSON line.
-func one[T any](ctx context.Context, s settings, args ...string) (v T, err error) {
-	text, err := s.call(ctx, args...)
+func one[T any](ctx context.Context, s settings, args ...string) (v T, others float64, err error) {
+	text, others, err := s.call(ctx, args...)
 	if err != nil {
-		return v, err
+		return v, 0, err
 	}
 	list, err := lines[T](text)
 	if err == nil && len(list) != 1 {
 		err = fmt.Errorf("%d lines, want one", len(list))
 	}
 	if err != nil {
-		return v, fmt.Errorf("%s: %w", strings.Join(args, " "), err)
+		return v, 0, fmt.Errorf("%s: %w", strings.Join(args, " "), err)
 	}
-	return list[0], nil
+	return list[0], others, nil
 }
 
 // program is a Python program of bench/torch.
@@ -62,36 +63,53 @@ func secondsOf(m subject) float64 {
 }
 
 // steps measures a model's training step, ours and PyTorch's in both layouts in
-// turn.
+// turn. An alternation that other processes disturbed is repeated, as often as
+// there are alternations; after that it counts.
 func (s settings) steps(ctx context.Context, m subject) error {
-	seconds := secondsOf(m)
 	ours := []string{
 		s.coordinator, "bench", "step", "--model", m.model, "--batch", fmt.Sprint(m.batch), "--threads", fmt.Sprint(s.threads),
-		"--seconds", fmt.Sprint(seconds), "-o", "json",
+		"--seconds", fmt.Sprint(secondsOf(m)), "-o", "json",
 	}
 	f := stepsFile{
 		Origin: s.origin(strings.Join(ours, " ")), Model: m.model, Batch: m.batch, Threads: s.threads,
 		Torch: map[string][]torchStep{},
 	}
-	for i := range s.alternations {
-		r, err := one[bench.StepResult](ctx, s, ours...)
+	for repeats := 0; len(f.Ours) < s.alternations; {
+		r, t, others, err := s.alternation(ctx, m, ours)
 		if err != nil {
 			return err
 		}
-		f.Ours = append(f.Ours, r)
-		text := fmt.Sprintf("%s %d of %d: %.5g images/s", m.model, i+1, s.alternations, r.ImagesPerSec)
-		for _, layout := range layouts {
-			t, err := one[torchStep](ctx, s, s.program("bench_train.py", "--model", m.torch, "--batch", fmt.Sprint(m.batch),
-				"--reps", "3", "--seconds", fmt.Sprint(seconds/3), "--layout", layout)...)
-			if err != nil {
-				return err
-			}
-			f.Torch[layout] = append(f.Torch[layout], t)
-			text += fmt.Sprintf(", %s %.5g", layout, t.ImagesPerSec)
+		text := fmt.Sprintf("%s: %.5g images/s, PyTorch %.5g NCHW, %.5g NHWC", m.model, r.ImagesPerSec, t["nchw"].ImagesPerSec, t["nhwc"].ImagesPerSec)
+		if others > quiet && repeats < s.alternations {
+			progress("%s; others used %.2f cores: once more", text, others)
+			repeats++
+			continue
 		}
 		progress("%s", text)
+		f.Ours = append(f.Ours, r)
+		f.Others = append(f.Others, others)
+		for _, layout := range layouts {
+			f.Torch[layout] = append(f.Torch[layout], t[layout])
+		}
 	}
 	return writeRaw(s.path("steps", m.model), f)
+}
+
+// alternation measures each side once; others is the worst of the three.
+func (s settings) alternation(ctx context.Context, m subject, ours []string) (r bench.StepResult, t map[string]torchStep, others float64, err error) {
+	t = map[string]torchStep{}
+	if r, others, err = one[bench.StepResult](ctx, s, ours...); err != nil {
+		return r, t, 0, err
+	}
+	for _, layout := range layouts {
+		v, o, err := one[torchStep](ctx, s, s.program("bench_train.py", "--model", m.torch, "--batch", fmt.Sprint(m.batch),
+			"--reps", "3", "--seconds", fmt.Sprint(secondsOf(m)/3), "--layout", layout)...)
+		if err != nil {
+			return r, t, 0, err
+		}
+		t[layout], others = v, max(others, o)
+	}
+	return r, t, others, nil
 }
 
 // kernels is the command that measures a model's layers.
@@ -113,54 +131,65 @@ func (s settings) layers(ctx context.Context, m subject) error {
 		Origin: s.origin(strings.Join(ours, " ")), Model: m.model, Threads: s.threads,
 		Torch: map[string][][]torchLayer{},
 	}
-	var err error
-	if f.Direct, err = one[bench.KernelsResult](ctx, s, s.kernels(m, 1, "direct")...); err != nil {
+	others, err := s.set(ctx, &f.Direct, s.kernels(m, 1, "direct"))
+	if err != nil {
 		return err
 	}
 	n := (s.alternations + 1) / 2 // each is the median of five, and there are many
 	for i := range n {
-		r, err := one[bench.KernelsResult](ctx, s, ours...)
+		var r, single bench.KernelsResult
+		a, err := s.set(ctx, &r, ours)
 		if err != nil {
 			return err
 		}
-		single, err := one[bench.KernelsResult](ctx, s, s.kernels(m, 1, "auto")...)
+		b, err := s.set(ctx, &single, s.kernels(m, 1, "auto"))
 		if err != nil {
 			return err
 		}
 		f.Ours, f.One = append(f.Ours, r), append(f.One, single)
-		if err := s.torchLayers(ctx, r, f.Torch); err != nil {
+		c, err := s.torchLayers(ctx, r, f.Torch)
+		if err != nil {
 			return err
 		}
-		progress("%s: %d layers, %d of %d", m.model, len(r.Layers), i+1, n)
+		others = max(others, a, b, c)
+		progress("%s: %d layers, %d of %d; others used up to %.2f cores", m.model, len(r.Layers), i+1, n, others)
 	}
+	f.Others = []float64{others}
 	return writeRaw(s.path("layers", m.model), f)
 }
 
+// set calls `bench kernels`.
+func (s settings) set(ctx context.Context, r *bench.KernelsResult, args []string) (others float64, err error) {
+	*r, others, err = one[bench.KernelsResult](ctx, s, args...)
+	return others, err
+}
+
 // torchLayers has PyTorch compute the layers of r in both layouts.
-func (s settings) torchLayers(ctx context.Context, r bench.KernelsResult, results map[string][][]torchLayer) error {
+func (s settings) torchLayers(ctx context.Context, r bench.KernelsResult, results map[string][][]torchLayer) (others float64, err error) {
 	list, err := os.CreateTemp("", "layers-*.json")
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer func() { _ = os.Remove(list.Name()) }()
 	if err := errors.Join(list.Close(), writeRaw(list.Name(), r)); err != nil {
-		return err
+		return 0, err
 	}
 	for _, layout := range layouts {
-		text, err := s.call(ctx, s.program("bench_layers.py", "--layers", list.Name(), "--seconds", directionSeconds, "--layout", layout)...)
+		text, o, err := s.call(ctx, s.program("bench_layers.py", "--layers", list.Name(), "--seconds", directionSeconds, "--layout", layout)...)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		t, err := lines[torchLayer](text)
 		if err == nil && len(t) != len(r.Layers) {
 			err = fmt.Errorf("%d layers of PyTorch, %d of ours", len(t), len(r.Layers))
 		}
 		if err != nil {
-			return err
+			return 0, err
 		}
+		others = max(others, o)
 		results[layout] = append(results[layout], t)
 	}
-	return nil
+	return others, nil
 }
 
 // errors computes the kernels' rounding errors and PyTorch's on the same data.
@@ -173,7 +202,7 @@ func (s settings) errors(ctx context.Context) error {
 	if err := writeCases(dir, s.threads); err != nil {
 		return err
 	}
-	text, err := s.call(ctx, s.program("kernel_error.py", dir)...)
+	text, _, err := s.call(ctx, s.program("kernel_error.py", dir)...)
 	if err != nil {
 		return err
 	}

@@ -76,7 +76,8 @@ type stepsFile struct {
 	Batch   int                    `json:"batch"`
 	Threads int                    `json:"threads"`
 	Ours    []bench.StepResult     `json:"ours"`
-	Torch   map[string][]torchStep `json:"torch"` // by layout
+	Torch   map[string][]torchStep `json:"torch"`  // by layout
+	Others  []float64              `json:"others"` // cores that other processes used
 }
 
 // torchLayer is a line of bench_layers.py.
@@ -97,6 +98,7 @@ type layersFile struct {
 	Torch   map[string][][]torchLayer `json:"torch"`      // by layout
 	One     []bench.KernelsResult     `json:"one_thread"` // ours
 	Direct  bench.KernelsResult       `json:"direct"`     // ours, with one thread
+	Others  []float64                 `json:"others"`     // cores that other processes used
 }
 
 // directions are the relative errors of a layer's three results.
