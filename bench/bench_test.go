@@ -30,7 +30,7 @@ func TestLayers(t *testing.T) {
 	}
 	seen := map[string]bool{}
 	for _, l := range all {
-		if (l.Conv == nil) == (l.Linear == nil) || l.Batch != DefaultBatch(l.Model) || l.FLOPs() < 1 {
+		if l.Batch != DefaultBatch(l.Model) || l.flops(forward) < 1 {
 			t.Errorf("layer %+v", l)
 		}
 		if seen[l.Shape()] && l.Linear != nil {
@@ -42,7 +42,8 @@ func TestLayers(t *testing.T) {
 		t.Errorf("%d layers, the first %+v", len(all), all[0])
 	}
 	one, err := Layers("lenet", 3)
-	if err != nil || len(one) != 5 || one[4].Shape() != "84 → 10" || one[4].FLOPs() != 3*2*840 {
+	if err != nil || len(one) != 4 || one[3].Shape() != "84 → 10" || one[3].flops(backwardData) != 3*2*840 ||
+		one[0].Shape() != "1×28×28 → 16×5×5" || one[0].flops(backwardWeights) != 3*2*(117600+2*240000) {
 		t.Errorf("%+v, %v", one, err)
 	}
 }

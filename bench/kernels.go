@@ -34,7 +34,8 @@ type Rate struct {
 	Percent float64 `json:"percent"` // of the peak
 }
 
-// LayerResult is what was measured of one layer.
+// LayerResult is what was measured of one layer. A run in the lanes has both
+// gradients at once, in BackwardWeights, and no times in BackwardData.
 type LayerResult struct {
 	Layer
 	Algorithm       string  `json:"algorithm"`
@@ -150,12 +151,16 @@ const (
 func measure(ctx context.Context, pool *kernels.Pool, l Layer, o KernelOptions, p Peak) (LayerResult, error) {
 	r := LayerResult{Layer: l, Algorithm: "matrix product"}
 	var calls [directions]func()
-	if l.Conv != nil {
+	switch {
+	case l.Conv != nil:
 		c := kernels.NewConvolution(*l.Conv, o.Direct)
 		r.Algorithm = c.Algorithm()
 		calls = convolutionCalls(pool, c, l)
-	} else {
+	case l.Linear != nil:
 		calls = fullyConnectedCalls(pool, l)
+	default:
+		r.Algorithm = "lanes"
+		calls = laneCalls(pool, l)
 	}
 	var rates [directions]Rate
 	for i, f := range calls {
@@ -167,7 +172,7 @@ func measure(ctx context.Context, pool *kernels.Pool, l Layer, o KernelOptions, 
 		if err != nil {
 			return r, err
 		}
-		rates[i] = rate(seconds, l.FLOPs(), p)
+		rates[i] = rate(seconds, l.flops(i), p)
 	}
 	r.PackMS = rates[pack].MS
 	r.Forward, r.BackwardData, r.BackwardWeights = rates[forward], rates[backwardData], rates[backwardWeights]
@@ -212,6 +217,23 @@ func fullyConnectedCalls(pool *kernels.Pool, l Layer) [directions]func() {
 		forward:         func() { c.Forward(pool, n, x, w, b, false, y) },
 		backwardData:    func() { c.BackwardData(pool, n, gy, w, gx) },
 		backwardWeights: func() { c.BackwardWeights(pool, x, gy, cuts, gw, gb) },
+	}
+}
+
+func laneCalls(pool *kernels.Pool, l Layer) [directions]func() {
+	plan, n := kernels.NewLanes(l.Stages), l.Batch
+	o, h, w := l.Stages[len(l.Stages)-1].Out()
+	x, gy, y := noise(n*l.Stages[0].Conv.In()), noise(n*o*h*w), kernels.Floats(n*o*h*w)
+	var weights, biases, gw, gb [][]float32
+	for _, s := range l.Stages {
+		weights, biases = append(weights, noise(s.Conv.Weights())), append(biases, noise(s.Conv.O))
+		gw, gb = append(gw, kernels.Floats(s.Conv.Weights())), append(gb, kernels.Floats(s.Conv.O))
+	}
+	cuts := cuts(n, microBatches)
+	return [directions]func(){
+		pack:            func() { plan.Pack(weights, true) },
+		forward:         func() { plan.Forward(pool, cuts, x, biases, y) },
+		backwardWeights: func() { plan.Backward(pool, gy, gw, gb) },
 	}
 }
 

@@ -8,7 +8,8 @@ import (
 	"convoy/models"
 )
 
-// A Layer is a convolution or a fully connected layer as some model has it.
+// A Layer is a convolution or a fully connected layer as some model has it, or the
+// run of layers at its beginning that the kernels compute in the lanes.
 type Layer struct {
 	Model string `json:"model"`
 	Name  string `json:"layer"` // its place, as in the names of its tensors
@@ -16,12 +17,19 @@ type Layer struct {
 
 	Conv   *kernels.Conv   `json:"convolution,omitempty"`
 	Linear *kernels.Linear `json:"fully_connected,omitempty"`
+
+	Stages []kernels.LaneStage `json:"stages,omitempty"`
 }
 
 // Shape describes the layer as a table has room for: 96×26×26 → 256, 5×5.
 func (l Layer) Shape() string {
-	if l.Linear != nil {
+	switch {
+	case l.Linear != nil:
 		return fmt.Sprintf("%d → %d", l.Linear.I, l.Linear.O)
+	case l.Stages != nil:
+		s := l.Stages[0].Conv
+		o, h, w := l.Stages[len(l.Stages)-1].Out()
+		return fmt.Sprintf("%d×%d×%d → %d×%d×%d", s.C, s.H, s.W, o, h, w)
 	}
 	s := l.Conv
 	text := fmt.Sprintf("%d×%d×%d → %d, %d×%d", s.C, s.H, s.W, s.O, s.KH, s.KW)
@@ -31,12 +39,22 @@ func (l Layer) Shape() string {
 	return text
 }
 
-// FLOPs is what one direction computes for the whole batch.
-func (l Layer) FLOPs() int {
-	if l.Linear != nil {
+// flops is what a direction computes for the whole batch.
+func (l Layer) flops(direction int) int {
+	switch {
+	case l.Linear != nil:
 		return l.Batch * l.Linear.FLOPs()
+	case l.Conv != nil:
+		return l.Batch * l.Conv.FLOPs()
 	}
-	return l.Batch * l.Conv.FLOPs()
+	forward := 0
+	for _, s := range l.Stages {
+		forward += s.Conv.FLOPs()
+	}
+	if direction == backwardWeights { // the data's in it, but for the images'
+		return l.Batch * (2*forward - l.Stages[0].Conv.FLOPs())
+	}
+	return l.Batch * forward
 }
 
 // Layers lists the layers of a model, or of all models for "", each geometry
@@ -50,7 +68,7 @@ func Layers(model string, batch int) ([]Layer, error) {
 			return nil, err
 		}
 		for _, info := range net.Layers() {
-			l := Layer{Model: name, Name: info.Name, Batch: batch, Conv: info.Conv, Linear: info.Linear}
+			l := Layer{Model: name, Name: info.Name, Batch: batch, Conv: info.Conv, Linear: info.Linear, Stages: info.Stages}
 			if batch == 0 {
 				l.Batch = DefaultBatch(name)
 			}
@@ -60,6 +78,8 @@ func Layers(model string, batch int) ([]Layer, error) {
 				geometry = *l.Conv
 			case l.Linear != nil:
 				geometry = *l.Linear
+			case l.Stages != nil:
+				geometry = fmt.Sprint(l.Stages)
 			default:
 				continue
 			}

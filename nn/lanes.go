@@ -16,7 +16,7 @@ func (c *chain) bindLanes(b *binder, layers []Layer, in Shape) (taken int, err e
 	if b.options.Direct || c.depth > 0 || c.wantsInput {
 		return 0, nil
 	}
-	op := &lanes{shape: in}
+	op, first := &lanes{shape: in}, len(b.infos)
 	take := func(l Layer, s kernels.Conv) {
 		err = b.within(strconv.Itoa(taken), func() error { op.list(b, l, s); return nil })
 		taken++
@@ -38,6 +38,7 @@ func (c *chain) bindLanes(b *binder, layers []Layer, in Shape) (taken int, err e
 	if taken < len(layers) && layers[taken] == (Flatten{}) {
 		take(layers[taken], kernels.Conv{})
 	}
+	b.infos[first].Stages = stages
 	op.plan = kernels.NewLanes(stages)
 	n := len(stages)
 	op.w, op.b, op.gw, op.gb = make([][]float32, n), make([][]float32, n), make([][]float32, n), make([][]float32, n)

@@ -97,10 +97,11 @@ type Info struct {
 	Layer     string // the type with its settings
 	Out       Shape
 	Params    int
-	MACs      int             // multiplications with additions, forward, for one example
-	Conv      *kernels.Conv   // the kernels' shape, where it is a convolution
-	Linear    *kernels.Linear // the same of a fully connected layer
-	Algorithm string          // where there is a choice; "fused" is the one of the layer before
+	MACs      int                 // multiplications with additions, forward, for one example
+	Conv      *kernels.Conv       // the kernels' shape, where it is a convolution
+	Linear    *kernels.Linear     // the same of a fully connected layer
+	Stages    []kernels.LaneStage // of the run in the lanes that begins with the layer
+	Algorithm string              // where there is a choice; "fused" is the one of the layer before
 	// ReceptiveField is the side of the square of the input's pixels that a
 	// value depends on, padding included, and Stride by how many pixels the
 	// squares of neighbours are apart. For a flat vector they are those of all

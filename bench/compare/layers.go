@@ -52,11 +52,13 @@ func (f layersFile) text() string {
 	}}
 	for i, l := range f.Ours[0].Layers {
 		for _, d := range directionList {
-			t.add(f.row(i, d)...)
+			if d.ours(l).MS > 0 {
+				t.add(f.row(i, d)...)
+			}
 		}
-		if i < len(f.Direct.Layers) && f.Direct.Layers[i].Algorithm != l.Algorithm {
+		if direct, found := f.direct(l); found && direct.Algorithm != l.Algorithm {
 			for _, d := range directionList {
-				r := f.Direct.Layers[i]
+				r := direct
 				t.add(r.Name, r.Shape(), r.Algorithm, d.name, fmt.Sprintf("%.1f", d.ours(r).GFLOPS), fmt.Sprintf("%.0f", d.ours(r).Percent), "", "", "", "", "")
 			}
 		}
@@ -72,6 +74,16 @@ func (f layersFile) text() string {
 		f.Ours[0].Layers[0].Batch, f.Ours[0].Implementation, peak(f.One), f.Threads, peak(f.Ours), t)
 }
 
+// direct is what the direct algorithm did on the convolution of l.
+func (f layersFile) direct(l bench.LayerResult) (bench.LayerResult, bool) {
+	for _, d := range f.Direct.Layers {
+		if l.Conv != nil && d.Conv != nil && *d.Conv == *l.Conv {
+			return d, true
+		}
+	}
+	return bench.LayerResult{}, false
+}
+
 // row is one direction of layer i.
 func (f layersFile) row(i int, d direction) []string {
 	l := f.Ours[0].Layers[i]
@@ -79,11 +91,15 @@ func (f layersFile) row(i int, d direction) []string {
 	percent := func(r bench.KernelsResult) float64 { return d.ours(r.Layers[i]).Percent }
 	rates := map[string][]float64{}
 	for layout, runs := range f.Torch {
-		rates[layout] = each(runs, func(r []torchLayer) float64 { return float64(l.FLOPs()) / d.theirs(r[i]).MS / 1e6 })
+		rates[layout] = each(runs, func(r []torchLayer) float64 { return d.ours(l).GFLOPS * d.ours(l).MS / d.theirs(r[i]).MS })
 	}
 	ours, single, torch := each(f.Ours, gflops), each(f.One, gflops), better(rates)
+	name := d.name
+	if l.Stages != nil && name == "weights" {
+		name = "data and weights"
+	}
 	return []string{
-		l.Name, l.Shape(), l.Algorithm, d.name,
+		l.Name, l.Shape(), l.Algorithm, name,
 		number(median(single), 4), fmt.Sprintf("%.0f", median(each(f.One, percent))),
 		number(median(ours), 4), fmt.Sprintf("%.0f", median(each(f.Ours, percent))), number(median(ratios(ours, single)), 3),
 		number(median(torch), 4), "**" + spread(ratios(ours, torch), 3) + "**",

@@ -23,6 +23,7 @@ a = ap.parse_args()
 tune(a.threads)
 
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 torch.set_flush_denormal(True)
@@ -75,10 +76,33 @@ def fully_connected(n, s):
     }
 
 
+def run(n, stages):
+    """Convolutions, each with its activation and pooling: both gradients at once, as autograd gives them."""
+    layout = torch.channels_last if a.layout == "nhwc" else torch.contiguous_format
+    layers = []
+    for s in stages:
+        c = s["Conv"]
+        layers.append(nn.Conv2d(c["C"], c["O"], (c["KH"], c["KW"]), (c["StrideH"], c["StrideW"]), (c["PadH"], c["PadW"])))
+        layers += [[], [nn.ReLU()], [nn.Sigmoid()], [nn.Tanh()]][s["Activation"]]
+        layers += [[], [nn.MaxPool2d(2, 2)], [nn.AvgPool2d(2, 2)]][s["Pooling"]]
+    net = nn.Sequential(*layers).to(memory_format=layout)
+    c = stages[0]["Conv"]
+    x = torch.randn(n, c["C"], c["H"], c["W"]).contiguous(memory_format=layout)
+    with torch.enable_grad():
+        y = net(x)
+    gy, parameters = torch.randn_like(y), list(net.parameters())
+    return {
+        "forward": lambda: net(x),
+        "backward_weights": lambda: torch.autograd.grad(y, parameters, gy, retain_graph=True),
+    }
+
+
 for layer in json.load(open(a.layers))["layers"]:
     n = layer["batch"]
     if "convolution" in layer:
         calls = convolution(n, layer["convolution"])
+    elif "stages" in layer:
+        calls = run(n, layer["stages"])
     else:
         calls = fully_connected(n, layer["fully_connected"])
     machine, own, begin = busy(), time.process_time(), time.perf_counter()

@@ -70,7 +70,8 @@ func benchKernelsCommand() *cobra.Command {
 both gradients. Layers of one geometry are measured once, under the name of the
 first; the networks' forward passes follow. GFLOP/s are those of the direct
 algorithm over the time, so that Winograd's may exceed the peak, which is measured
-first: independent multiply-adds on registers alone.`,
+first: independent multiply-adds on registers alone. Layers that run in the lanes
+are one row, with both gradients under WEIGHTS.`,
 		Example: `  coordinator bench kernels --model alexnet
   coordinator bench kernels --threads 1 --algorithm direct
   coordinator bench kernels --model vgg11 -o json | jq '.layers[].forward.percent'`,
@@ -147,6 +148,9 @@ func (k kernelsTable) Network(n bench.NetworkResult) error {
 }
 
 func rateCells(r bench.Rate) [3]string {
+	if r.MS == 0 {
+		return [3]string{"-", "-", "-"}
+	}
 	return [3]string{fmt.Sprintf("%.3f ms", r.MS), fmt.Sprintf("%.1f", r.GFLOPS), fmt.Sprintf("%.0f", r.Percent)}
 }
 
