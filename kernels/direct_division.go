@@ -32,7 +32,7 @@ func divideWeights(s Conv, i *isa, threads int) (best division) {
 // cost is about how many cycles an output pixel takes, on the busiest thread.
 func (d division) cost(s Conv, i *isa, threads int) float64 {
 	rows, channels, outputs := d.kernelRows.longest(), d.channels.longest(), d.panels.longest()*i.cols
-	products := float64(rows*s.KW*channels*outputs) / 16
+	products := float64(float64(rows*s.KW*channels*outputs) / 16)
 	copied := float64(outputs)
 	inputs := float64(s.StrideH * s.StrideW * channels)
 	if s.OutH()*s.OutW() <= piece/2 {
@@ -41,7 +41,7 @@ func (d division) cost(s Conv, i *isa, threads int) float64 {
 	copied += inputs
 	cycles := products + copied
 	if rows*s.KW*channels*outputs > maxBlock {
-		cycles += products / 4
+		cycles += float64(products / 4)
 	}
 	return cycles * float64((d.tasks()+threads-1)/threads)
 }
