@@ -36,7 +36,7 @@ func (d division) cost(s Conv, i *isa, threads int) float64 {
 	copied := float64(outputs)
 	inputs := float64(s.StrideH * s.StrideW * channels)
 	if s.OutH()*s.OutW() <= piece/2 {
-		inputs *= float64(rows)
+		inputs = float64(inputs * float64(rows))
 	}
 	copied += inputs
 	cycles := products + copied

@@ -1,0 +1,46 @@
+package worker
+
+import (
+	"testing"
+
+	"convoy/data"
+	"convoy/kernels"
+	"convoy/tree"
+)
+
+// indexed is examples whose only pixel is their index.
+type indexed int
+
+func (s indexed) Len() int { return int(s) }
+
+func (s indexed) Example(i int, pixels []byte) int {
+	pixels[0] = byte(i)
+	return i % 2
+}
+
+// TestGatherPlaces: each example of a node knows its place in the step's batch,
+// which its dropout follows from, whoever computes the node.
+func TestGatherPlaces(t *testing.T) {
+	j := testJob()
+	pool := kernels.NewPool(1)
+	defer pool.Close()
+	a := &assignment{
+		job: j, pool: pool, set: &data.Set{Train: indexed(37), Test: indexed(3)},
+		batch: batch{order: newOrder(j.Recipe)},
+	}
+	for step := range 4 {
+		whole := a.gather(step, tree.Node{Low: 0, High: 4})
+		images := append([]float32(nil), whole.Images...)
+		if whole.First != 0 || whole.Step != step || whole.Seed != j.Recipe.Seed {
+			t.Errorf("step %d: the whole batch begins at %d of step %d with seed %d", step, whole.First, whole.Step, whole.Seed)
+		}
+		for _, n := range []tree.Node{{Low: 0, High: 2}, {Low: 1, High: 2}, {Low: 2, High: 4}, {Low: 3, High: 4}} {
+			part := a.gather(step, n)
+			for i, v := range part.Images {
+				if v != images[part.First+i] {
+					t.Errorf("step %d, %v: example %d is not that at place %d", step, n, i, part.First+i)
+				}
+			}
+		}
+	}
+}
