@@ -36,19 +36,18 @@ func Finite(v []float32) bool {
 	const exponent = 0x7f800000
 	// Without a branch for each: an exponent of ones, and no other, carries into
 	// the sign when 1 is added to it.
-	var carried uint32
-	for ; len(v) >= 4; v = v[4:] {
-		for _, x := range v[:4] {
+	for len(v) > 0 {
+		block := v[:min(len(v), 1<<10)]
+		var carried uint32
+		for _, x := range block {
 			carried |= math.Float32bits(x)&exponent + 1<<23
 		}
 		if carried>>31 != 0 {
 			return false
 		}
+		v = v[len(block):]
 	}
-	for _, x := range v {
-		carried |= math.Float32bits(x)&exponent + 1<<23
-	}
-	return carried>>31 == 0
+	return true
 }
 
 // Divide computes dst[i] = v[i]/n, a true division; dst may be v.

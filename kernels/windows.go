@@ -45,15 +45,16 @@ type poolingVectors struct {
 }
 
 var genericPooling = poolingVectors{[poolingOps]func(w *windows){
-	opMaxPool:         func(w *windows) { w.each((*windows).max) },
-	opMaxPoolArg:      func(w *windows) { w.each((*windows).max) },
-	opMaxPoolBackward: func(w *windows) { w.each((*windows).chosen) },
-	opAvgPool:         func(w *windows) { w.each((*windows).mean) },
-	opAvgPoolBackward: func(w *windows) { w.each((*windows).shares) },
+	opMaxPool:         genericMaxPool,
+	opMaxPoolArg:      genericMaxPool,
+	opMaxPoolBackward: func(w *windows) { w.sums((*windows).chosen) },
+	opAvgPool:         func(w *windows) { w.sums((*windows).mean) },
+	opAvgPoolBackward: func(w *windows) { w.sums((*windows).shares) },
 }}
 
-// apply does w with the active loop, the rest of the channels with the generic
-// one.
+// apply does w with the active loop as far as whole vectors go, and the rest of
+// the channels with a vector that does some of them again, or with the generic
+// loop.
 func (w *windows) apply(op poolingOp) {
 	n := w.n
 	whole := n &^ (vectorGroup - 1)
@@ -64,109 +65,126 @@ func (w *windows) apply(op poolingOp) {
 		w.n = whole
 		active.pooling[op](w)
 	}
-	if whole < n {
-		w.n = n - whole
-		w.y = unsafe.Add(w.y, 4*whole)
-		if w.x != nil { // nil where there is no window
-			w.x = unsafe.Add(w.x, 4*whole)
-		}
-		if w.arg != nil {
-			w.arg = unsafe.Add(w.arg, whole)
-		}
+	switch rest := n - whole; {
+	case rest == 0:
+	case whole > 0 && w.add == 0:
+		w.n = vectorGroup
+		w.skip(n - vectorGroup)
+		active.pooling[op](w)
+	default:
+		w.n = rest
+		w.skip(whole)
 		generic.pooling[op](w)
 	}
 }
 
-// each computes each pixel and channel with f.
-func (w *windows) each(f func(w *windows, pixel, c int) float32) {
+// skip goes on by some channels.
+func (w *windows) skip(channels int) {
+	w.y = unsafe.Add(w.y, 4*channels)
+	if w.x != nil { // nil where there is no window
+		w.x = unsafe.Add(w.x, 4*channels)
+	}
+	if w.arg != nil {
+		w.arg = unsafe.Add(w.arg, channels)
+	}
+}
+
+func genericMaxPool(w *windows) {
 	for i := range w.pixels {
 		for c := range w.n {
-			*element(w.y, uintptr(i)*w.yStep, c) = f(w, i, c)
+			at, k := uintptr(i)*w.xStep, w.k
+			best, where := *element(w.x, at, c), k
+			for range w.rows {
+				for range w.cols {
+					if v := *element(w.x, at, c); v > best || v != v {
+						best, where = v, k
+					}
+					at, k = at+w.xCol, k+w.kCol
+				}
+				at, k = at+w.xSeg, k+w.kSeg
+			}
+			if w.arg != nil {
+				if !(best > 0) {
+					where |= w.none
+				}
+				*w.argOf(i*int(w.argStep) + c) = uint8(where)
+			}
+			*element(w.y, uintptr(i)*w.yStep, c) = best
 		}
 	}
 }
 
-// A place is a pixel of the window around a pixel of y: where it is in x and arg,
-// and its position in its window.
-type place struct {
-	x, arg   uintptr
-	k        int32
-	row, col int
-}
+func (w *windows) argOf(offset int) *uint8 { return (*uint8)(unsafe.Add(w.arg, offset)) }
 
-// places calls f for each pixel of the window around pixel i.
-func (w *windows) places(i int, f func(p place)) {
-	p := place{x: uintptr(i) * w.xStep, arg: uintptr(i) * w.argStep, k: w.k}
-	for p.row = range w.rows {
-		for p.col = range w.cols {
-			f(p)
-			p.x, p.arg, p.k = p.x+w.xCol, p.arg+w.argCol, p.k+w.kCol
+// sums computes each pixel and channel with f.
+func (w *windows) sums(f func(w *windows, pixel, c int) float32) {
+	for i := range w.pixels {
+		for c := range w.n {
+			y := element(w.y, uintptr(i)*w.yStep, c)
+			if v := f(w, i, c); w.add != 0 {
+				*y += v
+			} else {
+				*y = v
+			}
 		}
-		p.x, p.arg, p.k = p.x+w.xSeg, p.arg+w.argSeg, p.k+w.kSeg
 	}
-}
-
-func (w *windows) max(i, c int) float32 {
-	best, where := *element(w.x, uintptr(i)*w.xStep, c), w.k
-	w.places(i, func(p place) {
-		if v := *element(w.x, p.x, c); v > best || v != v {
-			best, where = v, p.k
-		}
-	})
-	if w.arg != nil {
-		if !(best > 0) {
-			where |= w.none
-		}
-		*(*uint8)(unsafe.Add(w.arg, i*int(w.argStep)+c)) = uint8(where)
-	}
-	return best
 }
 
 func (w *windows) mean(i, c int) float32 {
 	var sum sum
-	w.places(i, func(p place) { sum.add(*element(w.x, p.x, c)) })
+	at := uintptr(i) * w.xStep
+	for range w.rows {
+		for range w.cols {
+			sum.add(*element(w.x, at, c))
+			at += w.xCol
+		}
+		at += w.xSeg
+	}
 	return sum.total() / w.count
 }
 
 func (w *windows) chosen(i, c int) float32 {
 	var sum sum
-	w.places(i, func(p place) {
-		if int32(*(*uint8)(unsafe.Add(w.arg, int(p.arg)+c))) == p.k {
-			sum.add(*element(w.x, p.x, c))
+	at, arg, k := uintptr(i)*w.xStep, i*int(w.argStep)+c, w.k
+	for range w.rows {
+		for range w.cols {
+			if int32(*w.argOf(arg)) == k {
+				sum.add(*element(w.x, at, c))
+			}
+			at, arg, k = at+w.xCol, arg+int(w.argCol), k+w.kCol
 		}
-	})
-	return w.sumOrAdded(sum.total(), i, c)
+		at, arg, k = at+w.xSeg, arg+int(w.argSeg), k+w.kSeg
+	}
+	return sum.total()
 }
 
 func (w *windows) shares(i, c int) float32 {
 	var sum sum
-	count := w.count
-	w.places(i, func(p place) {
-		if s := w.s; s != nil {
-			h0, h1 := window(w.oh+p.row, s.StrideH, s.PadH, s.KH, s.H)
-			w0, w1 := window(w.ow+i+p.col, s.StrideW, s.PadW, s.KW, s.W)
-			count = s.count(h0, h1, w0, w1)
+	at, count := uintptr(i)*w.xStep, w.count
+	for row := range w.rows {
+		for col := range w.cols {
+			if s := w.s; s != nil {
+				h0, h1 := window(w.oh+row, s.StrideH, s.PadH, s.KH, s.H)
+				w0, w1 := window(w.ow+i+col, s.StrideW, s.PadW, s.KW, s.W)
+				count = s.count(h0, h1, w0, w1)
+			}
+			sum.add(*element(w.x, at, c) / count)
+			at += w.xCol
 		}
-		sum.add(*element(w.x, p.x, c) / count)
-	})
-	return w.sumOrAdded(sum.total(), i, c)
-}
-
-func (w *windows) sumOrAdded(v float32, i, c int) float32 {
-	if w.add != 0 {
-		return *element(w.y, uintptr(i)*w.yStep, c) + v
+		at += w.xSeg
 	}
-	return v
+	return sum.total()
 }
 
-// sum is a sum in pieces of 256 terms.
+// A sum is taken in pieces of 256 terms.
 type sum struct {
 	whole, part float32
-	terms       int
+	terms       int // of the piece
+	pieces      int // before it
 }
 
 func (s *sum) add(v float32) {
-	if s.terms > 0 && s.terms%piece == 0 {
+	if s.terms == piece {
 		s.cut()
 	}
 	s.part += v
@@ -174,15 +192,14 @@ func (s *sum) add(v float32) {
 }
 
 func (s *sum) cut() {
-	if s.terms <= piece {
-		s.whole = s.part
-	} else {
-		s.whole += s.part
-	}
-	s.part = 0
+	s.whole = s.total()
+	s.part, s.terms = 0, 0
+	s.pieces++
 }
 
 func (s *sum) total() float32 {
-	s.cut()
-	return s.whole
+	if s.pieces == 0 {
+		return s.part
+	}
+	return s.whole + s.part
 }
