@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"convoy/digest"
-	"convoy/floats"
 	"convoy/job"
 	"convoy/kernels"
 	"convoy/models"
@@ -154,8 +153,6 @@ type stepper struct {
 	batch  nn.Batch
 	grad   []float32
 	loss   float64 // mean of the last step
-	pool   *kernels.Pool
-	divide func(leaf int) // of the gradient by the number of examples
 }
 
 // steadyState is the state that measuring begins with: the first few have their
@@ -177,13 +174,8 @@ func newStepper(net *nn.Net, pool *kernels.Pool, o StepOptions) *stepper {
 		pass:   net.NewPass(pool),
 		batch:  randomBatch(net, o.Batch, o.MicroBatches),
 		grad:   make([]float32, net.NumParams()),
-		pool:   pool,
 	}
 	s.keeper.Share(pool)
-	s.divide = func(leaf int) {
-		part := digest.LeafAt(s.grad, leaf)
-		floats.Divide(part, part, float32(o.Batch))
-	}
 	return s
 }
 
@@ -204,8 +196,7 @@ func randomBatch(net *nn.Net, n, m int) nn.Batch {
 func (s *stepper) step() {
 	s.batch.Step = s.keeper.Step()
 	sums := s.pass.Gradient(s.keeper.State().Params, s.batch, s.grad)
-	s.pool.Run(digest.Leaves(len(s.grad)), s.divide)
-	row := s.keeper.NewRow(s.grad, state.Sums{Loss: sums.Loss, Correct: sums.Correct, Examples: sums.Examples})
+	row := s.keeper.Mean(s.grad, state.Sums{Loss: sums.Loss, Correct: sums.Correct, Examples: sums.Examples})
 	s.keeper.Apply(&state.Gradient{Row: row, Data: s.grad})
 	s.keeper.Committed(s.keeper.Step())
 	s.loss = sums.Loss / float64(sums.Examples)

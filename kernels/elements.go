@@ -29,6 +29,7 @@ const (
 	opTanhBackward
 	opAdd
 	opDropout
+	opDivide
 	opUpdate // those of Update: after each the one with a decay
 	opUpdateDecay
 	opUpdateMomentum
@@ -52,6 +53,7 @@ var genericElements = elementVectors{
 		opTanh:                func(r *rows) { r.each(tanh) },
 		opTanhBackward:        func(r *rows) { r.each(tanhBackward) },
 		opAdd:                 func(r *rows) { r.each(plus) },
+		opDivide:              genericDivide,
 		opDropout:             genericDropout,
 		opUpdate:              func(r *rows) { genericUpdate(r, false, false, false) },
 		opUpdateDecay:         func(r *rows) { genericUpdate(r, false, true, false) },

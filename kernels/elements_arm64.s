@@ -614,6 +614,53 @@ l4:
 	BGT l1
 	RET
 
+// func divideRowsNEON(r *rows)
+TEXT ·divideRowsNEON(SB), NOSPLIT, $0-8
+	MOVD r+0(FP), R0
+	FMOVS 64(R0), F0
+	VDUP V0.S[0], V0.S4
+	MOVD 56(R0), R1
+	MOVD 48(R0), R2
+	LSR $2, R1, R1
+	MOVD 0(R0), R5
+	MOVD 16(R0), R7
+l1:
+	MOVD R1, R3
+	MOVD R5, R4
+	MOVD R7, R6
+	SUBS $2, R3, R3
+	BLT l3
+l2:
+	FMOVQ (R4), F1
+	WORD $0x6e20fc21
+	FMOVQ F1, (R6)
+	FMOVQ 16(R4), F1
+	WORD $0x6e20fc21
+	FMOVQ F1, 16(R6)
+	ADD $32, R4, R4
+	ADD $32, R6, R6
+	SUBS $2, R3, R3
+	BGE l2
+l3:
+	ADD $2, R3, R3
+	CBZ R3, l4
+l5:
+	FMOVQ (R4), F1
+	WORD $0x6e20fc21
+	FMOVQ F1, (R6)
+	ADD $16, R4, R4
+	ADD $16, R6, R6
+	SUBS $1, R3, R3
+	BGT l5
+l4:
+	MOVD 24(R0), R8
+	ADD R8, R5, R5
+	MOVD 40(R0), R8
+	ADD R8, R7, R7
+	SUBS $1, R2, R2
+	BGT l1
+	RET
+
 // func updateRowsNEON(r *rows)
 TEXT ·updateRowsNEON(SB), NOSPLIT, $0-8
 	MOVD r+0(FP), R0

@@ -29,6 +29,9 @@ func addRowsAVX512(r *rows)
 func dropoutRowsAVX512(r *rows)
 
 //go:noescape
+func divideRowsAVX512(r *rows)
+
+//go:noescape
 func updateRowsAVX512(r *rows)
 
 //go:noescape
@@ -71,6 +74,9 @@ func addRowsAVX2(r *rows)
 func dropoutRowsAVX2(r *rows)
 
 //go:noescape
+func divideRowsAVX2(r *rows)
+
+//go:noescape
 func updateRowsAVX2(r *rows)
 
 //go:noescape
@@ -97,6 +103,7 @@ var avx512Elements = elementVectors{element: [elementOps]func(r *rows){
 	opTanhBackward:        tanhBackwardRowsAVX512,
 	opAdd:                 addRowsAVX512,
 	opDropout:             dropoutRowsAVX512,
+	opDivide:              divideRowsAVX512,
 	opUpdate:              updateRowsAVX512,
 	opUpdateDecay:         updateDecayRowsAVX512,
 	opUpdateMomentum:      updateMomentumRowsAVX512,
@@ -114,6 +121,7 @@ var avx2Elements = elementVectors{element: [elementOps]func(r *rows){
 	opTanhBackward:        tanhBackwardRowsAVX2,
 	opAdd:                 addRowsAVX2,
 	opDropout:             dropoutRowsAVX2,
+	opDivide:              divideRowsAVX2,
 	opUpdate:              updateRowsAVX2,
 	opUpdateDecay:         updateDecayRowsAVX2,
 	opUpdateMomentum:      updateMomentumRowsAVX2,

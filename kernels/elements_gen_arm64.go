@@ -29,6 +29,9 @@ func addRowsNEON(r *rows)
 func dropoutRowsNEON(r *rows)
 
 //go:noescape
+func divideRowsNEON(r *rows)
+
+//go:noescape
 func updateRowsNEON(r *rows)
 
 //go:noescape
@@ -55,6 +58,7 @@ var neonElements = elementVectors{element: [elementOps]func(r *rows){
 	opTanhBackward:        tanhBackwardRowsNEON,
 	opAdd:                 addRowsNEON,
 	opDropout:             dropoutRowsNEON,
+	opDivide:              divideRowsNEON,
 	opUpdate:              updateRowsNEON,
 	opUpdateDecay:         updateDecayRowsNEON,
 	opUpdateMomentum:      updateMomentumRowsNEON,

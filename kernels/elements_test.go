@@ -250,6 +250,22 @@ func TestDropout(t *testing.T) {
 	})
 }
 
+func TestDivide(t *testing.T) {
+	eachImpl(t, func(t *testing.T) {
+		for _, n := range []int{0, 1, 16, 75, taskFloats + 33} {
+			z := noise(n)
+			x, got, want := z.floats(n), stale(n), stale(n)
+			for _, by := range []float32{3, 32, 1e-30} {
+				for i := range x {
+					want[i] = x[i] / by
+				}
+				Divide(x, got, by)
+				sameBits(t, "quotients", got, want)
+			}
+		}
+	})
+}
+
 func TestUpdate(t *testing.T) {
 	eachImpl(t, func(t *testing.T) {
 		for i, s := range []SGD{

@@ -29,11 +29,11 @@ func Update(p *Pool, s SGD, params, velocity, grad []float32) {
 	j := updateJob{s: s, params: params, velocity: velocity, grad: grad}
 	tasks := (len(params) + taskFloats - 1) / taskFloats
 	if p == nil {
-		r := updateRows.Get().(*rows)
+		r := freeRows.Get().(*rows)
 		for i := range tasks {
 			j.task(r, i)
 		}
-		updateRows.Put(r)
+		freeRows.Put(r)
 		return
 	}
 	j.args = rowsFor(p, p.ops.update.args)
@@ -42,9 +42,34 @@ func Update(p *Pool, s SGD, params, velocity, grad []float32) {
 	p.ops.update = updateJob{args: j.args}
 }
 
-// updateRows are arguments of updates without a pool, which may run at the same
+// Divide computes y[i] = x[i]/n on the caller's goroutine, a true division; y may
+// be x.
+func Divide(x, y []float32, n float32) {
+	length("Divide", "y", len(y), len(x))
+	if len(x) == 0 {
+		return
+	}
+	r := freeRows.Get().(*rows)
+	for low := 0; low < len(x); low += taskFloats {
+		*r = rows{
+			x: unsafe.Pointer(&x[low]), y: unsafe.Pointer(&y[low]),
+			rows: 1, n: uintptr(min(taskFloats, len(x)-low)),
+		}
+		r.s[0] = n
+		r.apply(opDivide, 4)
+	}
+	freeRows.Put(r)
+}
+
+func genericDivide(r *rows) {
+	for i := range int(r.n) {
+		*element(r.y, 0, i) = *element(r.x, 0, i) / r.s[0]
+	}
+}
+
+// freeRows are arguments of operations without a pool, which may run at the same
 // time.
-var updateRows = sync.Pool{New: func() any { return new(rows) }}
+var freeRows = sync.Pool{New: func() any { return new(rows) }}
 
 type updateJob struct {
 	s                      SGD

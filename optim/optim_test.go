@@ -2,6 +2,7 @@ package optim
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"convoy/digest"
@@ -128,6 +129,13 @@ func TestUpdater(t *testing.T) {
 			if a := allocs.Steady(func() { u.Apply(got, o, grad, 0.1, false) }); a != 0 {
 				t.Errorf("%+v: %v allocations in an update", o, a)
 			}
+		}
+		sum, mean := wave(n, 9), wave(n, 9)
+		for i := range mean {
+			mean[i] /= 24
+		}
+		if u.Mean(sum, 1, 2, 24) != digest.OfGradient(mean, 1, 2, 24) || !slices.Equal(sum, mean) {
+			t.Error("the mean is another")
 		}
 		if u.Gradient(nil, 1, 2, 3) != digest.OfGradient(nil, 1, 2, 3) {
 			t.Error("the digest of no gradient is another")

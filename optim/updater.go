@@ -24,6 +24,7 @@ type Updater struct {
 	sgd            kernels.SGD
 	state          *State
 	grad           []float32
+	divisor        float32 // of grad, where it is not 0
 	update, digest bool
 	leaves         [1 + maxSlots][]digest.Leaf // of the parameters and the slots, or of the gradient
 }
@@ -74,6 +75,15 @@ func (u *Updater) Gradient(grad []float32, lossSum float64, correct, examples in
 	return digest.OfGradientLeaves(u.leaves[0], lossSum, correct, examples)
 }
 
+// Mean divides sum, that of a step's gradients, by the number of examples in place
+// and returns what Gradient would of the result.
+func (u *Updater) Mean(sum []float32, lossSum float64, correct, examples int) digest.Gradient {
+	u.divisor = float32(examples)
+	g := u.Gradient(sum, lossSum, correct, examples)
+	u.divisor = 0
+	return g
+}
+
 // run does all leaves of vectors of n floats.
 func (u *Updater) run(n int) {
 	count := digest.Leaves(n)
@@ -97,7 +107,11 @@ func (u *Updater) run(n int) {
 // leaf does one leaf.
 func (u *Updater) leaf(i int) {
 	if u.state == nil {
-		u.leaves[0][i] = digest.LeafOf(digest.LeafAt(u.grad, i))
+		grad := digest.LeafAt(u.grad, i)
+		if u.divisor != 0 {
+			kernels.Divide(grad, grad, u.divisor)
+		}
+		u.leaves[0][i] = digest.LeafOf(grad)
 		return
 	}
 	params := digest.LeafAt(u.state.Params, i)

@@ -254,7 +254,16 @@ func (k *Keeper) forget() {
 
 // NewRow closes a gradient that the leader has made from state t.
 func (k *Keeper) NewRow(data []float32, sums Sums) *api.StepRow {
-	sum := k.hands.Gradient(data, sums.Loss, sums.Correct, sums.Examples)
+	return k.row(k.hands.Gradient(data, sums.Loss, sums.Correct, sums.Examples), sums)
+}
+
+// Mean divides the sum of the gradients from state t by the number of examples, in
+// place, and closes the gradient that it is then.
+func (k *Keeper) Mean(sum []float32, sums Sums) *api.StepRow {
+	return k.row(k.hands.Mean(sum, sums.Loss, sums.Correct, sums.Examples), sums)
+}
+
+func (k *Keeper) row(sum digest.Gradient, sums Sums) *api.StepRow {
 	next := digest.Next(k.chain, sum)
 	row := &api.StepRow{
 		RecipeHash: k.job.Hash[:], Step: uint64(k.step),

@@ -43,6 +43,7 @@ func elements(w *writer) string {
 	emit("TanhBackward", "xgy", 2, (*rowsKernel).tanhBackward)
 	emit("Add", "xgy", 4, (*rowsKernel).plus)
 	emit("Dropout", "xgy", 4, (*rowsKernel).dropout)
+	emit("Divide", "xy", 2, (*rowsKernel).divide)
 	for _, u := range []update{
 		{}, {decay: true}, {momentum: true}, {momentum: true, decay: true},
 		{momentum: true, nesterov: true}, {momentum: true, nesterov: true, decay: true},
@@ -106,7 +107,7 @@ func (k *rowsKernel) emit(unroll int, setup func(k *rowsKernel) func(u int)) {
 	})
 }
 
-// place is where the u-th vector of an iteration is.
+// vectorOf is where the u-th vector of an iteration is.
 func (k *rowsKernel) vectorOf(p ptr, u int) mem { return at(p, u*k.bytes()) }
 
 func (k *rowsKernel) relu() func(u int) {
@@ -202,6 +203,16 @@ func (k *rowsKernel) dropout() func(u int) {
 		k.equalInts(dropped, b, zero)
 		k.mulv(v, v, scale)
 		k.choose(v, dropped, zero, v)
+		k.store(v, k.vectorOf(k.y, u))
+	}
+}
+
+func (k *rowsKernel) divide() func(u int) {
+	n, v := k.vector(), k.vector()
+	k.broadcast(n, at(k.args, rowsS))
+	return func(u int) {
+		k.load(v, k.vectorOf(k.x, u))
+		k.divv(v, v, n)
 		k.store(v, k.vectorOf(k.y, u))
 	}
 }
