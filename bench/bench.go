@@ -14,17 +14,24 @@ import (
 	"time"
 )
 
-// measurements is how many of them a figure is the median of.
-const measurements = 5
+// measurements is how many of them a figure is the median of, unless a single call
+// takes longer than all of them should.
+const measurements, fewMeasurements = 5, 3
 
-// sample calls f until each of the measurements has taken a time of its own,
-// one call at least, and returns their seconds a call, sorted. It ends early,
-// with an error, when ctx does.
+// sample calls f once to let buffers grow, and then until each of the measurements
+// has taken its part of a total time, one call at least. It returns their seconds
+// a call, sorted, or ends early with ctx's error.
 func sample(ctx context.Context, total time.Duration, f func()) ([]float64, error) {
-	seconds := make([]float64, measurements)
+	begin := time.Now()
+	f()
+	n := measurements
+	if time.Since(begin) > total {
+		n = fewMeasurements
+	}
+	seconds := make([]float64, n)
 	for i := range seconds {
 		calls, begin := 0, time.Now()
-		for calls == 0 || time.Since(begin) < total/measurements {
+		for calls == 0 || time.Since(begin) < total/time.Duration(n) {
 			if err := ctx.Err(); err != nil {
 				return nil, err
 			}

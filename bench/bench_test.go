@@ -11,9 +11,12 @@ import (
 
 func TestSample(t *testing.T) {
 	calls := 0
-	seconds, err := sample(t.Context(), 5*time.Millisecond, func() { calls++; time.Sleep(2 * time.Millisecond) })
-	if err != nil || len(seconds) != measurements || calls < measurements || seconds[0] < 0.002 || seconds[0] > seconds[measurements-1] {
+	seconds, err := sample(t.Context(), 20*time.Millisecond, func() { calls++; time.Sleep(2 * time.Millisecond) })
+	if err != nil || len(seconds) != measurements || calls <= measurements || seconds[0] < 0.002 || seconds[0] > seconds[len(seconds)-1] {
 		t.Errorf("%v after %d calls, %v", seconds, calls, err)
+	}
+	if seconds, err = sample(t.Context(), time.Nanosecond, func() { time.Sleep(time.Millisecond) }); err != nil || len(seconds) != fewMeasurements {
+		t.Errorf("%v, %v: want few measurements of a long call", seconds, err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	stop()

@@ -128,9 +128,7 @@ func measureNetwork(ctx context.Context, pool *kernels.Pool, name string, o Kern
 	params := make([]float32, net.NumParams())
 	net.Init(seed, params)
 	pass, batch := net.NewPass(pool), randomBatch(net, r.Batch, 1)
-	f := func() { pass.Evaluate(params, batch) }
-	f()
-	seconds, err := sample(ctx, o.Time, f)
+	seconds, err := sample(ctx, o.Time, func() { pass.Evaluate(params, batch) })
 	if err != nil {
 		return r, err
 	}
@@ -167,7 +165,6 @@ func measure(ctx context.Context, pool *kernels.Pool, l Layer, o KernelOptions, 
 		if f == nil {
 			continue
 		}
-		f()
 		seconds, err := sample(ctx, o.Time, f)
 		if err != nil {
 			return r, err
@@ -180,10 +177,10 @@ func measure(ctx context.Context, pool *kernels.Pool, l Layer, o KernelOptions, 
 }
 
 func rate(seconds []float64, flops int, p Peak) Rate {
-	median := seconds[measurements/2]
+	median := seconds[len(seconds)/2]
 	gflops := float64(flops) / median / 1e9
 	return Rate{
-		MS: 1e3 * median, MinMS: 1e3 * seconds[0], MaxMS: 1e3 * seconds[measurements-1],
+		MS: 1e3 * median, MinMS: 1e3 * seconds[0], MaxMS: 1e3 * seconds[len(seconds)-1],
 		GFLOPS: gflops, Percent: 100 * gflops / p.GFLOPS,
 	}
 }

@@ -23,7 +23,7 @@ type StepOptions struct {
 	Batch        int           // examples
 	MicroBatches int           // a power of two
 	Threads      int           // goroutines of the kernels
-	Time         time.Duration // of all measurements together; each takes one step at least
+	Time         time.Duration // of all measurements together; each of them takes one step at least
 }
 
 // Check reports the first option that makes no sense, the model's name included.
@@ -87,9 +87,7 @@ func Step(ctx context.Context, o StepOptions) (StepResult, error) {
 	pool := kernels.NewPool(o.Threads)
 	defer pool.Close()
 	s := newStepper(net, pool, o)
-	for range 2 { // buffers grow
-		s.step()
-	}
+	s.step() // all buffers grow
 	seconds, err := sample(ctx, o.Time, s.step)
 	if err != nil {
 		return StepResult{}, err
@@ -98,11 +96,11 @@ func Step(ctx context.Context, o StepOptions) (StepResult, error) {
 		return StepResult{}, errors.New("the loss is no number any more: the kernels compute wrongly, or the learning rate of the measurement is too high")
 	}
 	images := float64(o.Batch)
-	median := seconds[measurements/2]
+	median := seconds[len(seconds)/2]
 	return StepResult{
 		Model: o.Model, Algorithm: algorithm(o.Direct), Batch: o.Batch, MicroBatches: o.MicroBatches, Threads: o.Threads,
 		Implementation: kernels.Implementation(),
-		ImagesPerSec:   images / median, Min: images / seconds[measurements-1], Max: images / seconds[0],
+		ImagesPerSec:   images / median, Min: images / seconds[len(seconds)-1], Max: images / seconds[0],
 		GFLOPS: float64(stepFLOPs(net)) * images / median / 1e9,
 		MS:     1000 * median, Loss: s.loss,
 	}, nil

@@ -30,17 +30,19 @@ torch.set_flush_denormal(True)
 torch.set_num_threads(a.threads)
 torch.manual_seed(0)
 torch.set_grad_enabled(False)
-MEASUREMENTS = 5
 
 
 def measure(f):
-    """Milliseconds a call: median, least and greatest of some measurements."""
+    """Milliseconds a call: median, least and greatest of five measurements, or of three where a call is long."""
+    begin = time.perf_counter()
     f()
-    f()
+    measurements = 3 if time.perf_counter() - begin > a.seconds else 5
+    if measurements == 5:
+        f()
     ms = []
-    for _ in range(MEASUREMENTS):
+    for _ in range(measurements):
         n, begin = 0, time.perf_counter()
-        while n == 0 or time.perf_counter() - begin < a.seconds / MEASUREMENTS:
+        while n == 0 or time.perf_counter() - begin < a.seconds / measurements:
             f()
             n += 1
         ms.append(1000 * (time.perf_counter() - begin) / n)
