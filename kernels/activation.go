@@ -13,8 +13,9 @@ func ReLUBackward(p *Pool, pixels, c int, y, gy, gx Maps) {
 	p.backward("ReLUBackward", opReLUBackward, pixels, c, y, gy, gx)
 }
 
-// SigmoidForward computes y = 1/(1+exp(−x)): with z = exp(−|x|) of expMinus,
-// 1/(1+z) where x ≥ 0, else z/(1+z). It is within 2.5 ulp. y may be x.
+// SigmoidForward computes y = 1/(1+exp(−x)), the sum being one FMA of expParts.
+// It is within 2.5 ulp, but 0 below −88.37, where the true value is about to be a
+// subnormal. y may be x.
 func SigmoidForward(p *Pool, pixels, c int, x, y Maps) {
 	p.forward("SigmoidForward", opSigmoid, pixels, c, x, y)
 }
@@ -64,26 +65,34 @@ func reluBackward(y, gy float32) float32 {
 }
 
 func sigmoid(x, _ float32) float32 {
-	z := expMinus(magnitude(x))
-	if x >= 0 {
-		return 1 / (1 + z)
+	v := -x
+	if sigmoidLow > v {
+		v = sigmoidLow
 	}
-	return z / (1 + z)
+	if sigmoidTop < v {
+		v = sigmoidTop
+	}
+	scale, p := expParts(v)
+	return 1 / fma(1+p, scale, 1)
 }
+
+// The range outside of which sigmoid(−v) is 1 or 0.
+const sigmoidLow, sigmoidTop = -87, 89
 
 func sigmoidBackward(y, gy float32) float32 { return gy * float32(y*(1-y)) }
 
 func tanh(x, _ float32) float32 {
-	const top = 20 // tanh x is 1 from there on
-	a := magnitude(x)
-	if top < a {
-		a = top
+	a := -magnitude(x)
+	if tanhLow > a {
+		a = tanhLow
 	}
-	scale, p := expParts(-2 * a)
-	scale = float32(scale * (1.0 / (1 << expBias))) // exact: −2a > −88
+	scale, p := expParts(a + a)
 	e := fma(scale, p, scale-1)
-	return math.Float32frombits(math.Float32bits(-e/(2+e))&^sign | math.Float32bits(x)&sign)
+	return math.Float32frombits(math.Float32bits(e/(2+e))&^sign | math.Float32bits(x)&sign)
 }
+
+// tanhLow is where tanh is −1 from.
+const tanhLow = -20
 
 func tanhBackward(y, gy float32) float32 { return gy * float32((1-y)*(1+y)) }
 
@@ -92,15 +101,15 @@ const sign = 1 << 31
 func magnitude(x float32) float32 { return math.Float32frombits(math.Float32bits(x) &^ sign) }
 
 // Constants of expParts: log₂e; ln 2 as the nearest float32 and what that lacks;
-// roundMagic, which added to and taken from a small number rounds it to a whole
-// one; and the coefficients of (eʳ − 1 − r)/r² that make the greatest error of
-// eʳ−1 relative to r the least on |r| ≤ ln 2/2 (Remez), 0.24 of a float32's last
-// place.
+// expMagic, which, added to a small number, leaves the nearest whole one plus 127
+// in the low bits; and the coefficients of (eʳ − 1 − r)/r² that make the greatest
+// error of eʳ−1 relative to r the least on |r| ≤ ln 2/2 (Remez), 0.24 of a
+// float32's last place.
 const (
-	log2e      = 1.44269504088896341
-	ln2High    = 0x1.62e43p-1
-	ln2Low     = math.Ln2 - ln2High
-	roundMagic = 3 << 22
+	log2e    = 1.44269504088896341
+	ln2High  = 0x1.62e43p-1
+	ln2Low   = math.Ln2 - ln2High
+	expMagic = 3<<22 + 127
 
 	exp2 = 0x1p-1
 	exp3 = 0x1.5554aap-3
@@ -109,31 +118,18 @@ const (
 	exp6 = 0x1.6cd79p-10
 )
 
-// expBias is by how much expParts raises the exponent of its scale.
-const expBias = 64
-
-// expParts returns scale and p with exp(x) = scale·2⁻⁶⁴·(1 + p) for −104 ≤ x ≤ 0;
-// scale is a power of two and no subnormal. The reduction to |r| ≤ ln 2/2 and the
+// expParts returns scale and p with exp(x) = scale·(1 + p) for −87 ≤ x ≤ 89; scale
+// is a power of two, or +Inf from 88.37 on. The reduction to |r| ≤ ln 2/2 and the
 // arrangement are Cody and Waite's ("Software Manual for the Elementary
 // Functions", 1980) with fused products.
 func expParts(x float32) (scale, p float32) {
-	shifted := fma(x, log2e, roundMagic) // k + 3·2²², k in the low bits
-	k := shifted - roundMagic
+	shifted := fma(x, log2e, expMagic)
+	k := shifted - expMagic
 	r := fma(k, -ln2Low, fma(k, -ln2High, x))
 	p = fma(exp6, r, exp5)
 	p = fma(p, r, exp4)
 	p = fma(p, r, exp3)
 	p = fma(p, r, exp2)
 	p = fma(float32(r*r), p, r)
-	return math.Float32frombits(math.Float32bits(shifted)<<23 + (127+expBias)<<23), p
-}
-
-// expMinus returns exp(−a) for a ≥ 0, within 1 ulp; it underflows gradually to 0.
-func expMinus(a float32) float32 {
-	const top = 104 // exp(−104) is below half of the least subnormal
-	if top < a {
-		a = top
-	}
-	scale, p := expParts(-a)
-	return float32(float32((1+p)*scale) * (1.0 / (1 << expBias)))
+	return math.Float32frombits(math.Float32bits(shifted) << 23), p
 }

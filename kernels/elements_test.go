@@ -114,6 +114,9 @@ func TestActivationAccuracy(t *testing.T) {
 		worst, at := 0.0, float32(0)
 		for bits := uint32(0x20000000); bits < 0x43000000; bits += 1777 {
 			for _, x := range []float32{math.Float32frombits(bits), -math.Float32frombits(bits)} {
+				if op.name == "sigmoid" && x < -88 {
+					continue // TestActivationLimits
+				}
 				if d := ulps32(op.f(x, 0), op.exact(float64(x))); d > worst {
 					worst, at = d, x
 				}
@@ -143,7 +146,10 @@ func TestActivationLimits(t *testing.T) {
 		{sigmoid, -inf, 0},
 		{sigmoid, 0, 0.5},
 		{sigmoid, awkward[1], 0.5},
+		{sigmoid, -88.5, 0},
 		{sigmoid, -105, 0},
+		{sigmoid, 17.4, 1},
+		{sigmoid, 500, 1},
 		{tanh, inf, 1},
 		{tanh, -inf, -1},
 		{tanh, 0, 0},

@@ -28,6 +28,16 @@ func (a *asm) addArgument(p ptr, offset int) {
 	}
 }
 
+// atMost does v = top if top < v, else v; t is overwritten on some targets.
+func (a *asm) atMost(v, top, t vec) {
+	if a.arm() {
+		a.word(0x6ea0e400, t, v, top) // FCMGT t, v, top
+		a.word(0x6ea01c00, v, top, t) // BIT v, top, t
+	} else {
+		a.line("VMINPS %s, %s, %s", a.reg(v), a.reg(top), a.reg(v))
+	}
+}
+
 // jumpIfBelowZero jumps where p is negative.
 func (a *asm) jumpIfBelowZero(p ptr, label string) {
 	if a.arm() {

@@ -133,16 +133,16 @@ func (k *rowsKernel) reluBackward() func(u int) {
 }
 
 func (k *rowsKernel) sigmoid() func(u int) {
-	e, x, t, m := k.exponential(k.exp), k.vector(), k.take(5), k.mask()
+	e, x, t := k.exponential(k.exp, k.constants(sigmoidConstants)...), k.vector(), k.take(4)
 	return func(u int) {
 		k.load(x, k.vectorOf(k.x, u))
-		e.sigmoid(x, t, m)
+		e.sigmoid(x, t)
 		k.store(x, k.vectorOf(k.y, u))
 	}
 }
 
 func (k *rowsKernel) tanh() func(u int) {
-	e, x, t := k.exponential(k.exp), k.vector(), k.take(5)
+	e, x, t := k.exponential(k.exp, k.constants(tanhConstants)...), k.vector(), k.take(5)
 	return func(u int) {
 		k.load(x, k.vectorOf(k.x, u))
 		e.tanh(x, t)
@@ -150,10 +150,18 @@ func (k *rowsKernel) tanh() func(u int) {
 	}
 }
 
+// constants are those that there are registers for: all or none.
+func (k *rowsKernel) constants(names []string) []string {
+	if k.vectors == 32 {
+		return names
+	}
+	return nil
+}
+
 // one returns a register of ones.
 func (k *rowsKernel) one() vec {
 	e, v := k.exponential(k.exp), k.vector()
-	e.get(v, "one")
+	e.set(v, "one")
 	k.free(e.table)
 	return v
 }
