@@ -55,13 +55,29 @@ func (j *correlationJob) do(thread, task int) {
 	b.tile = &call.pool.locals[thread].tile
 	b.outPixel, b.inPixel = 4*call.out.Pitch, 4*call.in.Pitch
 	if call.flat {
-		first := call.parts.from(task)
-		b.rows, b.width = 1, call.parts.from(task+1)-first
-		b.in, b.out = call.in.at(first, 0), call.out.at(first, 0)
+		first, n := call.parts.part(task)
+		strips := newPartition(n, stripTiles*c.isa.rows)
+		for i := range strips.parts {
+			from, width := strips.part(i)
+			b.rows, b.width = 1, width
+			b.ahead = width * b.inPixel
+			b.in, b.out = call.in.at(first+from, 0), call.out.at(first+from, 0)
+			c.compute(b)
+		}
 	} else {
 		part := task % call.parts.parts
 		c.takeRows(b, task/call.parts.parts, call.parts.from(part), call.parts.from(part+1))
+		c.compute(b)
 	}
+	*b.tile, *b = tile{}, block{}
+}
+
+// stripTiles is how many tiles of pixels a task takes through all outputs
+// together: their input stays in the first level cache, and they are written once.
+const stripTiles = 4
+
+// compute computes all outputs of the block.
+func (c *correlation) compute(b *block) {
 	for o := 0; o < c.outputs; o += c.isa.cols {
 		if width := panelWidth(c.outputs-o, c.isa.cols); o+width <= c.outputs {
 			c.panel(b, o, width)
@@ -69,7 +85,6 @@ func (j *correlationJob) do(thread, task int) {
 			c.lastPanel(b, o, width)
 		}
 	}
-	*b.tile, *b = tile{}, block{}
 }
 
 // A block is the output pixels of a task: rows of width pixels, by the place of
@@ -80,6 +95,7 @@ type block struct {
 	inRow, outRow     int
 	inPixel, outPixel int
 	inLine            int // from one kernel row to the next
+	ahead             int // from where tiles read to what they prefetch
 	tile              *tile
 	scratch           []float32
 }
@@ -128,6 +144,7 @@ func (c *correlation) setPiece(b *block, o, width, i int) {
 	t, k := b.tile, c.pieces[i]
 	run := c.kw * c.channels
 	t.aRow = uintptr(b.inPixel)
+	t.ahead = uintptr(b.ahead)
 	t.b = unsafe.Pointer(&c.panels[o*c.depth()+(k.row*run+k.first)*width])
 	t.bStep = uintptr(4 * width)
 	t.k, t.segs = uintptr(k.n), uintptr(k.rows)

@@ -91,6 +91,7 @@ func (j *linearForwardJob) do(thread, task int) {
 	tiles := newPartition(outputs, l.isa.rows)
 	for i := 0; i < s.I; i += piece {
 		t.k = uintptr(min(piece, s.I-i))
+		t.ahead = 4 * piece
 		if i+piece >= s.I {
 			t.low = call.low
 		}

@@ -22,10 +22,6 @@ func pointwise(s Conv) bool {
 	return s.KH*s.KW == 1 && s.StrideH == 1 && s.StrideW == 1 && s.PadH == 0 && s.PadW == 0
 }
 
-// shortSum is the most products of a micro-batch's sum for which the tree kernels
-// are faster than tiles that wait on a stack.
-const shortSum = 64
-
 func (g *pointwiseGradient) run(p *Pool, x, gy Maps, cuts []int, gw, gb []float32) {
 	g.call = weightCall{p, x, gy, cuts, gw, gb}
 	g.divide(p.threads)
@@ -107,11 +103,11 @@ func (j *pointwiseJob) do(thread, task int) {
 	*b.t, *b = tile{}, pointwiseBlock{}
 }
 
-// trees computes the block by tree kernels, if the sums are short.
+// trees computes the block by tree kernels, if each micro-batch is a single piece.
 func (g *pointwiseGradient) trees(l *local, b *pointwiseBlock) bool {
 	call, t := &g.call, &l.tree
 	*t = treeTile{aStep: uintptr(4 * call.gy.Pitch), bStep: uintptr(4 * call.x.Pitch), cRow: uintptr(4 * g.s.C)}
-	levels, ok := t.count(call.cuts, g.s.OutH()*g.s.OutW(), shortSum, len(g.isa.trees))
+	levels, ok := t.count(call.cuts, g.s.OutH()*g.s.OutW(), piece, len(g.isa.trees))
 	if !ok {
 		return false
 	}

@@ -36,6 +36,7 @@ type tile struct {
 	segs    uintptr // at least 1
 	low     float32 // 0 for ReLU, noLow for none
 	_       float32
+	ahead   uintptr // rows: what to prefetch for a later call, in bytes from where A is read
 }
 
 // noLow is a tile's low that changes nothing.

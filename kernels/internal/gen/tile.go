@@ -21,6 +21,7 @@ const (
 	tileK
 	tileSegs
 	tileLow
+	tileAhead
 )
 
 // tileSize is the largest tile of a target: rows, and columns of 16.
@@ -62,6 +63,7 @@ type tileKernel struct {
 	t           []vec // what A's elements are broadcast to
 	rowPtrs     []ptr // amd64: of each third row; arm64: of each row; columns: the one
 	aStep       ptr   // rows: aRow, columns: aStep
+	ahead, t0   ptr   // rows: how far to prefetch, and a register for it
 	bPtr, bStep ptr
 }
 
@@ -91,6 +93,9 @@ func (k *tileKernel) emit() {
 	if k.columns {
 		k.loadPointer(k.aStep, k.args, tileAStep)
 	}
+	if !k.columns {
+		k.ahead, k.t0 = k.argument(tileAhead), k.pointer()
+	}
 	segs := k.argument(tileSegs)
 	count := k.pointer()
 	k.loop(segs, func() {
@@ -107,6 +112,9 @@ func (k *tileKernel) emit() {
 		k.loadPointer(t, k.args, tileBSeg)
 		k.add(k.bPtr, t)
 	})
+	if !k.columns {
+		k.free(k.ahead, k.t0)
+	}
 	k.free(segs, count, k.bPtr, k.bStep, k.aStep)
 	k.free(k.rowPtrs...)
 	k.finish()
@@ -171,8 +179,24 @@ func (k *tileKernel) advance(n int) {
 	if k.columns {
 		return
 	}
+	if n > 1 {
+		k.prefetchRows()
+	}
 	for _, p := range k.rowPtrs {
 		k.addConst(p, 4*n)
+	}
+}
+
+// prefetchRows prefetches what is ahead of each row of A.
+func (k *tileKernel) prefetchRows() {
+	for i := range k.rows {
+		m := k.element(i, 0)
+		if i%3 == 0 {
+			k.move(k.t0, m.base)
+			k.add(k.t0, k.ahead)
+		}
+		m.base = k.t0
+		k.prefetch(m)
 	}
 }
 

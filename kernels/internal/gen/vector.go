@@ -57,6 +57,15 @@ func (a *asm) store(v vec, m mem) {
 	}
 }
 
+// prefetch brings the line at m into the first level cache.
+func (a *asm) prefetch(m mem) {
+	if a.arm() {
+		a.line("PRFM %v, PLDL1KEEP", m)
+	} else {
+		a.line("PREFETCHT0 %v", m)
+	}
+}
+
 // storeStream stores a vector past the cache where the target can; the address
 // is a multiple of the vector's size. fence has to follow before the kernel ends.
 func (a *asm) storeStream(v vec, m mem) {
