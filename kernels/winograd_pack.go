@@ -51,23 +51,22 @@ func (j *winogradPack) do(thread, task int) {
 // gather writes the taps of output o and depth inputs from k on to a column of
 // [taps][depth][width]; zeros where there is no such output.
 func (q *winogradPass) gather(column []float32, o, k, depth, width int) {
-	n, step := q.taps*q.taps, q.packStep()
+	n, first, step := q.taps*q.taps, 0, q.packStep()
+	if q.turned {
+		first, step = (n-1)*step, -step
+	}
 	for d := range depth {
+		i := first + d*width
 		if o >= q.o {
-			for tap := range n {
-				column[tap*step+d*width] = 0
+			for range n {
+				column[i] = 0
+				i += step
 			}
 			continue
 		}
-		src := q.w[(k+d)*q.kStep+o*q.oStep:][:n]
-		if q.turned {
-			for tap, v := range src {
-				column[(n-1-tap)*step+d*width] = v
-			}
-			continue
-		}
-		for tap, v := range src {
-			column[tap*step+d*width] = v
+		for _, v := range q.w[(k+d)*q.kStep+o*q.oStep:][:n] {
+			column[i] = v
+			i += step
 		}
 	}
 }

@@ -22,11 +22,11 @@ type winogradPass struct {
 	u     []float32
 	uSize int
 
-	// Where fused, a task takes a block of tiles the whole way: if the transformed
-	// weights, which each block reads, and what a task holds stay in its core's
-	// cache. Otherwise all threads work on one block.
-	fused       bool
-	blockFloats int // bounds the transformed tiles of a block
+	// Tiles are worked on in blocks of one of two kinds. Of up to fusedTiles, if that
+	// is not 0, a task takes a block the whole way, panel by panel: what it transforms
+	// stays in its core's cache, the weights stream past. Of up to blockTiles,
+	// all threads work on one block: the weights are read once for many tiles.
+	fusedTiles, blockTiles int
 
 	paddedBias []float32
 
@@ -38,7 +38,6 @@ type winogradPass struct {
 	add          bool
 	low          float32
 	tiles        int // of all examples
-	block        int // tiles of a block at most
 	blocks       partition
 	first, count int // tiles of the block in work
 	memory       []float32
@@ -46,9 +45,9 @@ type winogradPass struct {
 }
 
 const (
-	fusedWeights     = 256 << 10 // floats of transformed weights
-	fusedBlockFloats = 128 << 10
-	blockFloats      = 2 << 20
+	fusedFloats = 176 << 10 // bounds what a task transforms of a fused block
+	blockFloats = 2 << 20   // bounds the transformed tiles of a block
+	fusedInputs = 128       // channels of the input, at most
 )
 
 func (q *winogradPass) plan() {
@@ -56,10 +55,17 @@ func (q *winogradPass) plan() {
 	q.in.grid, q.in.size, q.in.form = q.grid, 6, inputs6
 	q.uSize = q.k*round16(q.o) + 16
 	q.paddedBias = Floats(round16(q.o))
-	q.fused, q.blockFloats = winogradPoints*q.uSize <= fusedWeights, blockFloats
-	if q.fused {
-		q.blockFloats = fusedBlockFloats
+	q.blockTiles = q.wholeTiles(blockFloats, q.k+q.o)
+	if q.k <= fusedInputs {
+		q.fusedTiles = q.wholeTiles(fusedFloats, q.k+q.isa.cols)
 	}
+}
+
+// wholeTiles is how many tiles of so many channels fit into floats, in whole rows
+// of micro-kernels.
+func (q *winogradPass) wholeTiles(floats, channels int) int {
+	n := floats / (winogradPoints * (channels + 32))
+	return max(n/q.isa.rows, 1) * q.isa.rows
 }
 
 func (q *winogradPass) panels() int { return (q.o + q.isa.cols - 1) / q.isa.cols }
@@ -67,22 +73,32 @@ func (q *winogradPass) panels() int { return (q.o + q.isa.cols - 1) / q.isa.cols
 // panelWidth is how many columns the panel from output o on has.
 func (q *winogradPass) panelWidth(o int) int { return min(q.isa.cols, round16(q.o-o)) }
 
-// blockTiles is how many tiles make a block.
-func (q *winogradPass) blockTiles() int {
-	n := q.blockFloats / (winogradPoints * (round16(q.k) + round16(q.o) + 32))
-	return max(n/q.isa.rows, 2) * q.isa.rows
+// inputPlanes and outputPlanes lay a block's transformed tiles into v.
+func (q *winogradPass) inputPlanes(v []float32, tiles int) (m planes, rest []float32) {
+	return newPlanes(v, tiles, q.k, round16(q.k), 16)
 }
 
-// blockSpace is the floats of a block's planes.
-func (q *winogradPass) blockSpace() int {
-	return planesFloats(q.block, q.k, round16(q.k), 16) + planesFloats(q.block, q.o, round16(q.o), 16)
+func (q *winogradPass) outputPlanes(v []float32, tiles int) (m planes, rest []float32) {
+	return newPlanes(v, tiles, q.o, round16(q.o), 16)
+}
+
+// panelPlanes are those of the outputs of one panel.
+func (q *winogradPass) panelPlanes(v []float32, tiles int) (m planes, rest []float32) {
+	return newPlanes(v, tiles, q.isa.cols, q.isa.cols, 0)
+}
+
+func (q *winogradPass) fusedSpace(tiles int) int {
+	return tileScratch + planesFloats(tiles, q.k, round16(q.k), 16) + planesFloats(tiles, q.isa.cols, q.isa.cols, 0)
+}
+
+func (q *winogradPass) blockSpace(tiles int) int {
+	return planesFloats(tiles, q.k, round16(q.k), 16) + planesFloats(tiles, q.o, round16(q.o), 16)
 }
 
 func (q *winogradPass) bytes(n int) int {
 	total := winogradPoints*q.uSize + len(q.paddedBias)
-	if !q.fused {
-		q.block = min(q.blockTiles(), n*q.grid.tiles())
-		total += q.blockSpace()
+	if q.fusedTiles == 0 {
+		total += q.blockSpace(min(q.blockTiles, n*q.grid.tiles()))
 	}
 	return 4 * total
 }
@@ -91,29 +107,33 @@ func (q *winogradPass) bytes(n int) int {
 func (q *winogradPass) run(p *Pool, n int, x, y Maps) {
 	q.pool, q.in.maps, q.y = p, x, y
 	q.tiles = n * q.grid.tiles()
-	q.block = min(q.blockTiles(), q.tiles)
-	if q.fused {
-		q.block = max(1, min(q.block, q.tiles/(4*p.threads)))
-	}
-	q.blocks = newPartition(q.tiles, q.block)
-	if q.fused {
-		p.reserve(tileScratch + q.blockSpace())
-		p.run(q.blocks.parts, (*winogradFused)(q))
+	if q.fusedTiles > 0 {
+		q.runFused()
 	} else {
 		q.runBlocks()
 	}
 	q.pool, q.in.maps, q.y, q.bias = nil, Maps{}, Maps{}, nil
 }
 
+func (q *winogradPass) runFused() {
+	p := q.pool
+	blocks := newPartition(q.tiles, q.fusedTiles).parts
+	blocks = (blocks + p.threads - 1) / p.threads * p.threads
+	q.blocks = partition{q.tiles, min(blocks, q.tiles)}
+	p.reserve(q.fusedSpace((q.tiles + q.blocks.parts - 1) / q.blocks.parts))
+	p.run(q.blocks.parts, (*winogradFused)(q))
+}
+
 func (q *winogradPass) runBlocks() {
 	p := q.pool
 	p.reserve(tileScratch)
-	q.memory = grow(q.memory, q.blockSpace())
+	q.blocks = newPartition(q.tiles, q.blockTiles)
+	q.memory = grow(q.memory, q.blockSpace(min(q.tiles, q.blockTiles)))
 	for b := range q.blocks.parts {
 		q.first, q.count = q.blocks.from(b), q.blocks.from(b+1)-q.blocks.from(b)
 		rest := q.memory
-		q.v, rest = newPlanes(rest, q.count, q.k, round16(q.k), 16)
-		q.m, _ = newPlanes(rest, q.count, q.o, round16(q.o), 16)
+		q.v, rest = q.inputPlanes(rest, q.count)
+		q.m, _ = q.outputPlanes(rest, q.count)
 		tasks := (q.count + transformTiles - 1) / transformTiles
 		p.run(tasks, (*winogradInput)(q))
 		p.run(winogradPoints*q.panels(), (*winogradProducts)(q))
@@ -130,17 +150,18 @@ type winogradFused winogradPass
 func (j *winogradFused) do(thread, task int) {
 	q := (*winogradPass)(j)
 	first, end := q.blocks.from(task), q.blocks.from(task+1)
-	l, rest := &q.pool.locals[thread], q.pool.space(thread, tileScratch+q.blockSpace())
+	l, rest := &q.pool.locals[thread], q.pool.space(thread, q.fusedSpace(end-first))
 	scratch, rest := rest[:tileScratch], rest[tileScratch:]
-	v, rest := newPlanes(rest, end-first, q.k, round16(q.k), 16)
-	m, _ := newPlanes(rest, end-first, q.o, round16(q.o), 16)
-	q.in.transform(q.isa, l, scratch, first, end, &v, 0)
-	for point := range winogradPoints {
-		for panel := range q.panels() {
-			q.multiply(&l.tile, point, panel, &v, &m)
+	inputs, rest := q.inputPlanes(rest, end-first)
+	outputs, _ := q.panelPlanes(rest, end-first)
+	q.in.transform(q.isa, l, scratch, first, end, &inputs, 0)
+	v, m := inputs.block(0), outputs.block(0)
+	for o := 0; o < q.o; o += q.isa.cols {
+		for point := range winogradPoints {
+			q.multiply(&l.tile, point, o, end-first, &v, &m, 0)
 		}
+		q.output(l, scratch, first, end, o, q.panelWidth(o), &m, 0)
 	}
-	q.output(l, scratch, first, end, &m, 0)
 }
 
 // A winogradInput transforms some tiles of the block.
@@ -157,7 +178,9 @@ type winogradProducts winogradPass
 
 func (j *winogradProducts) do(thread, task int) {
 	q := (*winogradPass)(j)
-	q.multiply(&q.pool.locals[thread].tile, task/q.panels(), task%q.panels(), &q.v, &q.m)
+	v, m := q.v.block(0), q.m.block(0)
+	o := task % q.panels() * q.isa.cols
+	q.multiply(&q.pool.locals[thread].tile, task/q.panels(), o, q.count, &v, &m, o)
 }
 
 // A winogradOutput transforms the outputs of some tiles of the block.
@@ -166,16 +189,16 @@ type winogradOutput winogradPass
 func (j *winogradOutput) do(thread, task int) {
 	q := (*winogradPass)(j)
 	row, end := task*transformTiles, min((task+1)*transformTiles, q.count)
-	q.output(&q.pool.locals[thread], q.pool.space(thread, tileScratch), q.first+row, q.first+end, &q.m, row)
+	m := q.m.block(0)
+	q.output(&q.pool.locals[thread], q.pool.space(thread, tileScratch), q.first+row, q.first+end, 0, round16(q.o), &m, row)
 }
 
-// multiply computes a panel of m at a point.
-func (q *winogradPass) multiply(t *tile, point, panel int, inputs, outputs *planes) {
-	v, m := inputs.block(0), outputs.block(0)
-	o := panel * q.isa.cols
+// multiply computes the products of some tiles with the panel of outputs from o on
+// at a point; they go to m from column on.
+func (q *winogradPass) multiply(t *tile, point, o, tiles int, v, m *planeBlock, column int) {
 	width := q.panelWidth(o)
 	u := q.u[point*q.uSize+o*q.k:]
-	pieces, rows := newPartition(q.k, piece), newPartition(inputs.tiles, q.isa.rows)
+	pieces, rows := newPartition(q.k, piece), newPartition(tiles, q.isa.rows)
 	*t = tile{
 		aRow: uintptr(4 * v.pitch), bStep: uintptr(4 * width),
 		cRow: uintptr(4 * m.pitch), initRow: uintptr(4 * m.pitch), segs: 1, low: noLow,
@@ -185,7 +208,7 @@ func (q *winogradPass) multiply(t *tile, point, panel int, inputs, outputs *plan
 		t.b, t.k = unsafe.Pointer(&u[k*width]), uintptr(pieces.from(i+1)-k)
 		for b := range rows.parts {
 			row := rows.from(b)
-			t.a, t.c = v.at(point, row, k), m.at(point, row, o)
+			t.a, t.c = v.at(point, row, k), m.at(point, row, column)
 			if i > 0 {
 				t.init = t.c
 			}
@@ -195,9 +218,9 @@ func (q *winogradPass) multiply(t *tile, point, panel int, inputs, outputs *plan
 	*t = tile{}
 }
 
-// output transforms the tiles from first to end, rows row… of m, to y.
-func (q *winogradPass) output(l *local, scratch []float32, first, end int, outputs *planes, row int) {
-	m := outputs.block(0)
+// output transforms the tiles from first to end, rows row… of m, to the outputs
+// from o on, as many as m has in width columns.
+func (q *winogradPass) output(l *local, scratch []float32, first, end, o, width int, m *planeBlock, row int) {
 	step := q.grid.step
 	f, t := q.isa.transforms[outputs2+step-2], &l.transform
 	*t = transform{
@@ -208,24 +231,25 @@ func (q *winogradPass) output(l *local, scratch []float32, first, end int, outpu
 	for tile := first; tile < end; tile++ {
 		example, y, x := q.grid.place(tile)
 		pixel := (example*q.outH+y)*q.outW + x
-		if y+step <= q.outH && x+step <= q.outW && q.o%16 == 0 {
-			t.dst, t.dstRow, t.dstColumn = q.y.at(pixel, 0), uintptr(4*q.outW*q.y.Pitch), uintptr(4*q.y.Pitch)
-			t.src, t.groups = m.at(0, row+tile-first, 0), uintptr(q.o/16)
-			q.setInit(t, 0)
+		rows, columns := min(step, q.outH-y), min(step, q.outW-x)
+		if rows == step && columns == step && o+width <= q.o {
+			t.dst, t.dstRow, t.dstColumn = q.y.at(pixel, o), uintptr(4*q.outW*q.y.Pitch), uintptr(4*q.y.Pitch)
+			t.src, t.groups = m.at(0, row+tile-first, 0), uintptr(width/16)
+			q.setInit(t, o)
 			f(t)
 			continue
 		}
 		t.dst, t.dstRow, t.dstColumn = unsafe.Pointer(&patch[0]), uintptr(4*step*patchChannels), 4*patchChannels
-		rows, columns := min(step, q.outH-y), min(step, q.outW-x)
-		for c := 0; c < q.o; c += patchChannels {
-			n := min(patchChannels, q.o-c)
-			t.src, t.groups = m.at(0, row+tile-first, c), uintptr(round16(n)/16)
-			q.setInit(t, c)
+		for c := 0; c < width; c += patchChannels {
+			n := min(patchChannels, width-c)
+			t.src, t.groups = m.at(0, row+tile-first, c), uintptr(n/16)
+			q.setInit(t, o+c)
+			present := min(n, q.o-o-c)
 			if q.add {
-				q.exchange(patch, pixel, rows, columns, c, n, true)
+				q.exchange(patch, pixel, rows, columns, o+c, present, true)
 			}
 			f(t)
-			q.exchange(patch, pixel, rows, columns, c, n, false)
+			q.exchange(patch, pixel, rows, columns, o+c, present, false)
 		}
 	}
 	*t = transform{}

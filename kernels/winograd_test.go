@@ -27,9 +27,17 @@ var winogradConvs = []Conv{
 // newWinogradPlan forces Winograd, with small blocks where asked.
 func newWinogradPlan(s Conv, fused, small bool) *Convolution {
 	w := newWinograd(s)
-	w.forth.fused, w.back.fused = fused, fused
+	for _, q := range []*winogradPass{&w.forth, &w.back} {
+		q.fusedTiles, q.blockTiles = 0, 20
+		if fused {
+			q.fusedTiles = 20
+		}
+		if small {
+			q.fusedTiles, q.blockTiles = min(q.fusedTiles, 3), 3
+		}
+	}
 	if small {
-		w.forth.blockFloats, w.back.blockFloats, w.gradient.blockFloats = 0, 0, 0
+		w.gradient.blockFloats = 0
 	}
 	return &Convolution{s, w}
 }
