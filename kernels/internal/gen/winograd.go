@@ -145,6 +145,10 @@ func (k *transformKernel) columns(temp, offset ptr) {
 	k.free(src, row, column, p)
 }
 
+// ahead is how far ahead the place of outputs is fetched: the machine does not
+// see so many streams by itself.
+const ahead = 128
+
 // rows is the second pass.
 func (k *transformKernel) rows(temp, offset ptr, output bool, low vec) {
 	dst, row, column, p := k.argument(transformDst), k.argument(transformDstRow), k.argument(transformDstColumn), k.pointer()
@@ -166,6 +170,9 @@ func (k *transformKernel) rows(temp, offset ptr, output bool, low vec) {
 				k.atLeast(k.u[j], low, k.t[5])
 			}
 			k.store(k.u[j], at(p, 0))
+			if output {
+				k.prefetch(at(p, ahead))
+			}
 			if j < k.out-1 {
 				k.add(p, column)
 			}
