@@ -229,7 +229,7 @@ func (j *winogradSums) do(thread, task int) {
 		}
 		g.multiply(&l.tile, &s, rest[:n])
 		if end := rest[n-1]; end.closes {
-			g.push(&l.transform, &s, end)
+			g.push(l, &s, end)
 		}
 		rest = rest[n:]
 	}
@@ -295,10 +295,10 @@ func (g *winogradGradient) multiply(t *tile, s *winogradSum, pieces []winogradPi
 }
 
 // push transforms a micro-batch's sums to taps and puts them on the stack.
-func (g *winogradGradient) push(t *transform, s *winogradSum, end winogradPiece) {
+func (g *winogradGradient) push(l *local, s *winogradSum, end winogradPiece) {
 	k, size := g.s.KH, g.sumSize()
 	taps := func(depth int) []float32 { return s.stack[depth*k*k*size:][:k*k*size] }
-	top := end.depth
+	top, t := end.depth, &l.transform
 	*t = transform{
 		src: unsafe.Pointer(&s.points[0]), srcRow: uintptr(4 * 6 * size), srcColumn: uintptr(4 * size),
 		dst: unsafe.Pointer(&taps(top)[0]), dstRow: uintptr(4 * k * size), dstColumn: uintptr(4 * size),
@@ -308,7 +308,7 @@ func (g *winogradGradient) push(t *transform, s *winogradSum, end winogradPiece)
 	g.isa.transforms[outputs2+k-2](t)
 	*t = transform{}
 	for range end.additions {
-		addTo(taps(top-1), taps(top))
+		g.isa.addTo(l, taps(top-1), taps(top))
 		top--
 	}
 }

@@ -82,15 +82,6 @@ func (a *asm) fence() {
 	}
 }
 
-// prefetch asks for the cache line of m.
-func (a *asm) prefetch(m mem) {
-	if a.arm() {
-		a.line("PRFM %v, PLDL1KEEP", m)
-	} else {
-		a.line("PREFETCHT0 %v", m)
-	}
-}
-
 // broadcast loads one float into all lanes.
 func (a *asm) broadcast(v vec, m mem) {
 	if a.arm() {
