@@ -130,7 +130,7 @@ func NewLanes(stages []LaneStage) *Lanes {
 				panic(fmt.Sprintf("kernels: Lanes: stage %d takes %d×%d×%d, the one before it gives %d×%d×%d", i, c.C, c.H, c.W, o, h, w))
 			}
 		}
-		l.stages = append(l.stages, newLaneStage(s))
+		l.stages = append(l.stages, newLaneStage(s, i == 0))
 	}
 	if len(stages) == 0 {
 		panic("kernels: Lanes of no stages")

@@ -12,18 +12,17 @@ func (l *laneBackward) do(thread, task int) {
 	space := l.jobs.pool.space(thread, small+large)
 	for i := len(l.stages) - 1; i >= 0; i-- {
 		s := l.stages[i]
-		t.gy, t.g = s.gOut, s.g
+		t.gy, t.g = s.gOut, s.grad
 		t.gy.v, t.g.v = space[:small], space[small:]
 		if i == len(l.stages)-1 {
 			t.gy.load(&t.blocks, 0, &l.groups[task], l.jobs.gy)
 		}
-		b := lanePass{laneStage: s, laneThread: t, group: task, gy: &t.gy, g: &t.g}
-		b.spread()
-		b.sumWeights()
+		b := lanePass{laneStage: s, laneThread: t, group: task}
+		b.weights()
 		if i > 0 {
 			t.gx = l.stages[i-1].gOut
 			t.gx.v = space[:small]
-			b.data(&t.gx)
+			b.data()
 		}
 	}
 }
@@ -31,7 +30,7 @@ func (l *laneBackward) do(thread, task int) {
 // backwardSizes is the scratch for gy, which gx takes the place of, and for g.
 func (l *Lanes) backwardSizes() (small, large int) {
 	for _, s := range l.stages {
-		small, large = max(small, s.gOut.floats()*lane), max(large, s.g.floats()*lane)
+		small, large = max(small, s.gOut.floats()*lane), max(large, s.grad.floats()*lane)
 	}
 	return small, large
 }
@@ -41,31 +40,67 @@ type lanePass struct {
 	*laneStage
 	*laneThread
 	group int
-	gy, g *laneMaps
 }
 
-// spread makes g of gy, and the sums of the bias.
-func (b *lanePass) spread() {
-	b.clearBorder()
-	switch b.Pooling {
-	case Unpooled:
-		b.derivative(b.y, b.gy, b.g)
-		b.sumBias(b.g)
-	case MaxPooled:
-		b.derivative(b.y, b.gy, b.gy)
-		b.sumBias(b.gy)
-		for o := range b.conv.O {
-			b.windowsOf(b.laneThread, b.gy, 0, b.g, 0, o)
-			b.windows.arg = b.arg.at(b.group, o, 0, 0)
+// weights computes g and sums the gradients of the weights and biases: for some
+// outputs, a piece of the rows after the other, which stays in the first cache.
+func (b *lanePass) weights() {
+	if b.g.padH > 0 {
+		b.clearBorder()
+	}
+	taps := newPartition(b.conv.KW, laneTaps)
+	panels := newPartition(b.conv.O, active.laneSumMost[taps.longest()])
+	for i := range panels.parts {
+		o, outputs := panels.part(i)
+		for j := range b.pieces.parts {
+			row, rows := b.pieces.part(j)
+			r := laneRows{row: row, rows: rows, o: o, outputs: outputs, add: uintptr(min(j, 1))}
+			if b.pooled() {
+				r.row, r.rows = 2*row, 2*rows
+			}
+			if b.g.padH > 0 {
+				r.at = r.row
+			}
+			b.spread(r)
+			b.sumBias(r)
+			for k := range taps.parts {
+				kw, n := taps.part(k)
+				b.sumWeights(r, kw, n)
+			}
+		}
+	}
+}
+
+// laneRows is a piece of the rows of a convolution's output for some outputs.
+type laneRows struct {
+	row, rows, o, outputs int
+	at                    int     // of g
+	add                   uintptr // not the first piece
+}
+
+func (s *laneStage) pooled() bool { return s.Pooling != Unpooled }
+
+// spread computes g from gy.
+func (b *lanePass) spread(r laneRows) {
+	gy, g := &b.gy, &b.g
+	for o := r.o; o < r.o+r.outputs; o++ {
+		switch b.Pooling {
+		case Unpooled:
+			b.derivative(b.y, gy.at(0, o, r.row, 0), gy, g.at(0, o, r.at, 0), g, o, r.row, r.rows)
+			continue
+		case MaxPooled:
+			p := gy.at(0, o, r.row/2, 0)
+			b.derivative(b.y, p, gy, p, gy, o, r.row/2, r.rows/2)
+		}
+		b.windowsOf(b.laneThread, gy.at(0, o, r.row/2, 0), gy, g.at(0, o, r.at, 0), g, r.rows/2)
+		if b.Pooling == MaxPooled {
+			b.windows.arg = b.arg.at(b.group, o, r.row/2, 0)
 			active.laneRoute(&b.windows)
+			continue
 		}
-	case AveragePooled:
-		for o := range b.conv.O {
-			b.windowsOf(b.laneThread, b.gy, 0, b.g, 0, o)
-			active.laneScatter(&b.windows)
-		}
-		b.derivative(&b.full, b.g, b.g)
-		b.sumBias(b.g)
+		active.laneScatter(&b.windows)
+		p := g.at(0, o, r.at, 0)
+		b.derivative(&b.full, p, g, p, g, o, r.row, r.rows)
 	}
 }
 
@@ -83,34 +118,27 @@ func (b *lanePass) clearBorder() {
 	}
 }
 
-// derivative computes gx = gy · act′(y), y being the activated values of the
-// group.
-func (b *lanePass) derivative(y, gy, gx *laneMaps) {
-	op := opSigmoidBackward
+// derivative computes gx = gy · act′(y) for some rows of an output, from one on of
+// the group's activated values y.
+func (b *lanePass) derivative(y *laneMaps, gy unsafe.Pointer, gyMaps *laneMaps, gx unsafe.Pointer, gxMaps *laneMaps, o, from, n int) {
+	b.rows = rows{
+		x: y.at(b.group, o, from, 0), xRow: uintptr(y.rowBytes()),
+		g: gy, gRow: uintptr(gyMaps.rowBytes()), y: gx, yRow: uintptr(gxMaps.rowBytes()),
+		rows: uintptr(n), n: uintptr(y.w * lane),
+	}
 	switch b.Activation {
 	case Identity:
-		if gx == gy {
-			return
-		}
-		for c := range y.c {
-			for r := range y.h {
-				copy(gx.row(0, c, r), gy.row(0, c, r))
+		if gx != gy {
+			for r := range uintptr(n) {
+				copy(unsafe.Slice(element(gx, r*b.rows.yRow, 0), b.rows.n), unsafe.Slice(element(gy, r*b.rows.gRow, 0), b.rows.n))
 			}
 		}
-		return
 	case ReLU:
-		op = opReLUBackward
+		active.element[opReLUBackward](&b.rows)
+	case Sigmoid:
+		active.element[opSigmoidBackward](&b.rows)
 	case Tanh:
-		op = opTanhBackward
-	}
-	for c := range y.c {
-		b.rows = rows{
-			x: y.at(b.group, c, 0, 0), xRow: uintptr(y.rowBytes()),
-			g: gy.at(0, c, 0, 0), gRow: uintptr(gy.rowBytes()),
-			y: gx.at(0, c, 0, 0), yRow: uintptr(gx.rowBytes()),
-			rows: uintptr(y.h), n: uintptr(y.w * lane),
-		}
-		active.element[op](&b.rows)
+		active.element[opTanhBackward](&b.rows)
 	}
 }
 
@@ -122,57 +150,36 @@ var laneOnes = func() (v laneValues) {
 	return v
 }()
 
-// sumBias sums the pixels of g.
-func (b *lanePass) sumBias(g *laneMaps) {
-	b.sum = laneSum{gO: uintptr(g.planeBytes()), gRowSkip: uintptr(g.rowBytes() - g.w*laneBytes), cols: uintptr(g.w), outO: laneBytes}
-	s := &b.sum
-	panels, pieces := newPartition(b.conv.O, active.laneSumMost[1]), lanePieces(g)
-	for i := range panels.parts {
-		o, outputs := panels.part(i)
-		for j := range pieces.parts {
-			row, rows := pieces.part(j)
-			s.rows, s.add = uintptr(rows), uintptr(min(j, 1))
-			s.x, s.g = unsafe.Pointer(&laneOnes), g.at(0, o, row, 0)
-			s.out = b.gradients(b.conv.Weights() + o)
-			s.each(active.laneSum[1][outputs])
-		}
+// sumBias sums a piece of g, or of gy where that is g but for its places.
+func (b *lanePass) sumBias(r laneRows) {
+	g, row := &b.g, r.at
+	if b.Pooling == MaxPooled {
+		g, row, r.rows = &b.gy, r.row/2, r.rows/2
 	}
+	s := &b.sum
+	*s = laneSum{
+		gO: uintptr(g.planeBytes()), gRowSkip: uintptr(g.rowBytes() - g.w*laneBytes),
+		rows: uintptr(r.rows), cols: uintptr(g.w), outO: laneBytes, add: r.add,
+		x: unsafe.Pointer(&laneOnes), g: g.at(0, r.o, row, 0), out: b.gradients(b.conv.Weights() + r.o),
+	}
+	s.each(active.laneSum[1][r.outputs])
 }
 
-// sumWeights sums the products of g and the group's inputs.
-func (b *lanePass) sumWeights() {
-	c, g := b.conv, b.g
+// sumWeights sums the products of a piece of g with the group's inputs, for some
+// taps from kw on of each row of the kernel.
+func (b *lanePass) sumWeights(r laneRows, kw, taps int) {
+	c, g, s, f := b.conv, &b.g, &b.sum, active.laneSum[taps][r.outputs]
 	step, row := c.StrideW*laneBytes, c.StrideH*b.in.rowBytes()
-	b.sum = laneSum{
+	*s = laneSum{
 		xStep: uintptr(step), xRowSkip: uintptr(row - g.w*step),
 		gO: uintptr(g.planeBytes()), gRowSkip: uintptr(g.rowBytes() - g.w*laneBytes),
-		cols: uintptr(g.w), outO: uintptr(c.C * c.KH * c.KW * laneBytes),
+		rows: uintptr(r.rows), cols: uintptr(g.w), outO: uintptr(c.C * c.KH * c.KW * laneBytes), add: r.add,
 	}
-	parts := newPartition(c.KW, laneTaps)
-	for i := range parts.parts {
-		kw, taps := parts.part(i)
-		panels := newPartition(c.O, active.laneSumMost[taps])
-		for j := range panels.parts {
-			o, outputs := panels.part(j)
-			b.sumPanel(o, outputs, kw, taps)
-		}
-	}
-}
-
-// sumPanel is sumWeights for some outputs and some taps of the kernel's rows, a
-// piece of rows after the other so that those of g stay in the first cache.
-func (b *lanePass) sumPanel(o, outputs, kw, taps int) {
-	c, s, f := b.conv, &b.sum, active.laneSum[taps][outputs]
-	pieces := lanePieces(b.g)
-	for i := range pieces.parts {
-		row, rows := pieces.part(i)
-		s.rows, s.add = uintptr(rows), uintptr(min(i, 1))
-		for k := range c.C * c.KH {
-			ch, kh := k/c.KH, k%c.KH
-			s.x = b.in.at(b.group, ch, row*c.StrideH+kh-c.PadH, kw-c.PadW)
-			s.g, s.out = b.g.at(0, o, row, 0), b.gradients((o*c.C*c.KH+k)*c.KW+kw)
-			s.each(f)
-		}
+	for k := range c.C * c.KH {
+		ch, kh := k/c.KH, k%c.KH
+		s.x = b.in.at(b.group, ch, r.row*c.StrideH+kh-c.PadH, kw-c.PadW)
+		s.g, s.out = g.at(0, r.o, r.at, 0), b.gradients((r.o*c.C*c.KH+k)*c.KW+kw)
+		s.each(f)
 	}
 }
 
@@ -181,16 +188,9 @@ func (b *lanePass) gradients(i int) unsafe.Pointer {
 	return unsafe.Pointer(&b.sums[(b.group*b.gradient()+i)*lane])
 }
 
-// lanePiece is the greatest number of products in a piece of a gradient's sums, a
-// row's apart: so few that g and the inputs of a piece stay in the first cache.
-const lanePiece = 96
-
-// lanePieces cuts the rows of g into pieces.
-func lanePieces(g *laneMaps) partition { return newPartition(g.h, max(1, lanePiece/g.w)) }
-
 // data computes the gradient of the stage's input.
-func (b *lanePass) data(gx *laneMaps) {
-	c := b.conv
+func (b *lanePass) data() {
+	c, gx := b.conv, &b.gx
 	if !b.covered {
 		clear(gx.v[:gx.floats()*lane])
 	}
@@ -202,7 +202,7 @@ func (b *lanePass) data(gx *laneMaps) {
 	for _, ph := range b.phases[0] {
 		for _, pw := range b.phases[1] {
 			for _, p := range b.dataPanels {
-				b.dataPhase(gx, ph, pw, p, at)
+				b.dataPhase(ph, pw, p, at)
 				at += c.O * ph.taps * pw.taps * p.outputs
 			}
 		}
@@ -211,8 +211,8 @@ func (b *lanePass) data(gx *laneMaps) {
 
 // dataPhase computes the pixels of a pair of phases for a panel of channels,
 // whose weights begin at at.
-func (b *lanePass) dataPhase(gx *laneMaps, ph, pw lanePhase, p lanePanel, at int) {
-	t, row := &b.tile, b.g.rowBytes()
+func (b *lanePass) dataPhase(ph, pw lanePhase, p lanePanel, at int) {
+	t, gx, row := &b.tile, &b.gx, b.g.rowBytes()
 	t.xRow, t.yRow = uintptr(row), uintptr(ph.stride*gx.rowBytes())
 	if ph.count == 1 {
 		t.xRow, t.yRow = 0, 0

@@ -15,41 +15,50 @@ func (l *laneForward) do(thread, task int) {
 	l.out.save(&t.blocks, task, g, l.jobs.y)
 }
 
-// forwardSpace is the scratch that forward needs: for sums in pieces that a
-// maximum is taken of.
+// forwardSpace is the scratch that forward needs: two rows of the convolution,
+// unless they are the output or pooled in registers.
 func (s *laneStage) forwardSpace() int {
-	if s.Pooling != MaxPooled || s.conv.C <= s.pieceChannels() {
+	if s.Pooling == Unpooled || s.Pooling == MaxPooled && s.onePiece() {
 		return 0
 	}
-	return s.conv.O * s.h * s.w * lane
+	return s.conv.O * 2 * s.w * lane
 }
 
-// forward computes one group's outputs from its inputs.
+// onePiece reports whether the sums of the forward pass have one piece.
+func (s *laneStage) onePiece() bool { return s.conv.C <= s.pieceChannels() }
+
+// forward computes one group's outputs from its inputs, two rows of the
+// convolution at a time: what follows finds them in the first cache.
 func (s *laneStage) forward(t *laneThread, group int, scratch []float32) {
-	switch {
-	case s.Pooling == Unpooled:
-		s.convolve(t, group, s.y, group, false)
-		s.activate(t, s.y, group)
-	case s.Pooling == AveragePooled:
-		s.convolve(t, group, &s.full, group, false)
-		s.activate(t, &s.full, group)
-		for o := range s.conv.O {
-			s.windowsOf(t, s.y, group, &s.full, group, o)
-			active.laneAverage(&t.windows)
+	for i := 0; i < s.h; i += 2 {
+		row := max(0, min(i, s.h-2))
+		switch {
+		case s.Pooling == Unpooled:
+			s.convolve(t, group, row, s.y, group, row, false)
+			s.activate(t, s.y, group, row, min(2, s.h))
+		case s.Pooling == AveragePooled:
+			t.g = laneMaps{c: s.conv.O, h: 2, w: s.w, v: scratch}
+			s.convolve(t, group, row, &t.g, 0, 0, false)
+			s.activate(t, &t.g, 0, 0, 2)
+			for o := range s.conv.O {
+				s.windowsOf(t, s.y.at(group, o, row/2, 0), s.y, t.g.at(0, o, 0, 0), &t.g, 1)
+				t.windows.kept, t.windows.keptRow = s.full.at(group, o, row, 0), uintptr(s.full.rowBytes())
+				active.laneAverage(&t.windows)
+			}
+		case s.onePiece():
+			s.convolveMax(t, group, row/2)
+			s.activate(t, s.y, group, row/2, 1)
+		default:
+			t.g = laneMaps{c: s.conv.O, h: 2, w: s.w, v: scratch}
+			s.convolve(t, group, row, &t.g, 0, 0, true)
+			for o := range s.conv.O {
+				s.windowsOf(t, s.y.at(group, o, row/2, 0), s.y, t.g.at(0, o, 0, 0), &t.g, 1)
+				t.windows.arg = s.arg.at(group, o, row/2, 0)
+				t.windows.bias, t.windows.low = s.bias[o], s.low()
+				active.lanePool(&t.windows)
+			}
+			s.activate(t, s.y, group, row/2, 1)
 		}
-	case s.conv.C <= s.pieceChannels():
-		s.convolveMax(t, group)
-		s.activate(t, s.y, group)
-	default:
-		sums := laneMaps{c: s.conv.O, h: s.h, w: s.w, v: scratch}
-		s.convolve(t, group, &sums, 0, true)
-		for o := range s.conv.O {
-			s.windowsOf(t, s.y, group, &sums, 0, o)
-			t.windows.arg = s.arg.at(group, o, 0, 0)
-			t.windows.bias, t.windows.low = s.bias[o], s.low()
-			active.lanePool(&t.windows)
-		}
-		s.activate(t, s.y, group)
 	}
 }
 
@@ -73,9 +82,9 @@ func (s *laneStage) start(t *laneTile) {
 	}
 }
 
-// convolve computes one group's sums into y, with bias and ReLU unless they are to
-// be raw.
-func (s *laneStage) convolve(thread *laneThread, group int, y *laneMaps, to int, raw bool) {
+// convolve computes two rows of one group's sums into those from at on of y, with
+// bias and ReLU unless they are to be raw.
+func (s *laneStage) convolve(thread *laneThread, group, row int, y *laneMaps, to, at int, raw bool) {
 	t := &thread.tile
 	s.start(t)
 	t.yRow, t.yO = uintptr(y.rowBytes()), uintptr(y.planeBytes())
@@ -83,28 +92,25 @@ func (s *laneStage) convolve(thread *laneThread, group int, y *laneMaps, to int,
 		t.xRow, t.yRow = 0, 0
 	}
 	for _, p := range s.panels {
-		for i := 0; i < s.h; i += 2 {
-			row := max(0, min(i, s.h-2))
-			t.yCol, t.yNext = laneBytes, 2*laneBytes
-			if t.tiles = uintptr(s.w / 2); t.tiles > 0 {
-				s.tiles(t, p, group, row, 0, y, to, raw)
-			}
-			if s.w%2 == 0 {
-				continue
-			}
-			t.tiles = 1
-			if s.w > 1 {
-				s.tiles(t, p, group, row, s.w-2, y, to, raw)
-				continue
-			}
-			t.xCol, t.yCol = 0, 0
-			s.tiles(t, p, group, row, 0, y, to, raw)
+		t.yCol, t.yNext = laneBytes, 2*laneBytes
+		if t.tiles = uintptr(s.w / 2); t.tiles > 0 {
+			s.tiles(t, p, group, row, 0, y.at(to, p.first, at, 0), raw)
 		}
+		if s.w%2 == 0 {
+			continue
+		}
+		t.tiles = 1
+		if s.w > 1 {
+			s.tiles(t, p, group, row, s.w-2, y.at(to, p.first, at, s.w-2), raw)
+			continue
+		}
+		t.xCol, t.yCol = 0, 0
+		s.tiles(t, p, group, row, 0, y.at(to, p.first, at, 0), raw)
 	}
 }
 
 // tiles runs t from a pixel on, piece by piece.
-func (s *laneStage) tiles(t *laneTile, p lanePanel, group, row, col int, y *laneMaps, to int, raw bool) {
+func (s *laneStage) tiles(t *laneTile, p lanePanel, group, row, col int, y unsafe.Pointer, raw bool) {
 	channels := s.pieceChannels()
 	for c := 0; c < s.conv.C; c += channels {
 		last := c+channels >= s.conv.C
@@ -117,13 +123,14 @@ func (s *laneStage) tiles(t *laneTile, p lanePanel, group, row, col int, y *lane
 		}
 		t.w = unsafe.Pointer(&s.weights[p.at+c*s.conv.KH*s.conv.KW*p.outputs])
 		t.x = s.in.at(group, c, row*s.conv.StrideH-s.conv.PadH, col*s.conv.StrideW-s.conv.PadW)
-		t.y = y.at(to, p.first, row, col)
+		t.y = y
 		t.each(active.laneTile[p.outputs])
 	}
 }
 
-// convolveMax is convolve with max pooling in registers; the sums have one piece.
-func (s *laneStage) convolveMax(thread *laneThread, group int) {
+// convolveMax computes one row of a group's maxima from sums of one piece, in
+// registers.
+func (s *laneStage) convolveMax(thread *laneThread, group, row int) {
 	t, y := &thread.tile, s.y
 	s.start(t)
 	t.yNext, t.yO, t.argO = laneBytes, uintptr(y.planeBytes()), uintptr(s.arg.planeBytes())
@@ -131,26 +138,23 @@ func (s *laneStage) convolveMax(thread *laneThread, group int) {
 	t.low = s.low()
 	for _, p := range s.panels {
 		t.w, t.bias = unsafe.Pointer(&s.weights[p.at]), unsafe.Pointer(&s.bias[p.first])
-		for row := range y.h {
-			t.x = s.in.at(group, 0, 2*row*s.conv.StrideH-s.conv.PadH, -s.conv.PadW)
-			t.y, t.arg = y.at(group, p.first, row, 0), s.arg.at(group, p.first, row, 0)
-			t.each(active.laneTileMax[p.outputs])
-		}
+		t.x = s.in.at(group, 0, 2*row*s.conv.StrideH-s.conv.PadH, -s.conv.PadW)
+		t.y, t.arg = y.at(group, p.first, row, 0), s.arg.at(group, p.first, row, 0)
+		t.each(active.laneTileMax[p.outputs])
 	}
 }
 
-// windowsOf sets t.windows to those of channel o of small and big.
-func (s *laneStage) windowsOf(t *laneThread, small *laneMaps, group int, big *laneMaps, from, o int) {
+// windowsOf sets t.windows to some rows of windows from a place in the maps m of
+// their values and one in b of their pixels on.
+func (s *laneStage) windowsOf(t *laneThread, small unsafe.Pointer, m *laneMaps, big unsafe.Pointer, b *laneMaps, rows int) {
 	t.windows = laneWindows{
-		small: small.at(group, o, 0, 0), smallRow: uintptr(small.rowBytes()),
-		big: big.at(from, o, 0, 0), bigRow: uintptr(big.rowBytes()),
-		rows: uintptr(small.h), cols: uintptr(small.w),
-		quarter: 0.25, one: 1, two: 2, three: 3,
+		small: small, smallRow: uintptr(m.rowBytes()), big: big, bigRow: uintptr(b.rowBytes()),
+		rows: uintptr(rows), cols: uintptr(m.w), quarter: 0.25, one: 1, two: 2, three: 3,
 	}
 }
 
-// activate applies sigmoid or tanh to the maps of a group.
-func (s *laneStage) activate(t *laneThread, y *laneMaps, group int) {
+// activate applies sigmoid or tanh to some rows of a group's maps.
+func (s *laneStage) activate(t *laneThread, y *laneMaps, group, from, n int) {
 	op := opSigmoid
 	switch s.Activation {
 	case Sigmoid:
@@ -160,8 +164,8 @@ func (s *laneStage) activate(t *laneThread, y *laneMaps, group int) {
 		return
 	}
 	for c := range y.c {
-		p, row := y.at(group, c, 0, 0), uintptr(y.rowBytes())
-		t.rows = rows{x: p, xRow: row, y: p, yRow: row, rows: uintptr(y.h), n: uintptr(y.w * lane)}
+		p, row := y.at(group, c, from, 0), uintptr(y.rowBytes())
+		t.rows = rows{x: p, xRow: row, y: p, yRow: row, rows: uintptr(n), n: uintptr(y.w * lane)}
 		active.element[op](&t.rows)
 	}
 }

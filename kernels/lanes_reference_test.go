@@ -135,12 +135,14 @@ func (s LaneStage) weights(t laneTrace, g, pooled []float32) (gw, gb []float32) 
 	if s.Pooling != Unpooled {
 		h, w = 2*ph, 2*pw
 	}
+	unit := h / ph // rows of the convolution that are cut together
+	n := ceil(ph, max(1, 112/(unit*w)))
 	sum := func(g []float32, h, w, pitch int, f func(oh, ow int) float32) float32 {
 		var total laneTotal
-		n := (h + max(1, 96/w) - 1) / max(1, 96/w)
+		unit := h / ph
 		for i := range n {
 			var v float32
-			for oh := h * i / n; oh < h*(i+1)/n; oh++ {
+			for oh := unit * (ph * i / n); oh < unit*(ph*(i+1)/n); oh++ {
 				for ow := range w {
 					v = fma(g[oh*pitch+ow], f(oh, ow), v)
 				}
@@ -274,3 +276,5 @@ func laneTreeOf(micro [][]float32, i int, dst []float32) {
 		return t.any
 	})
 }
+
+func ceil(n, d int) int { return (n + d - 1) / d }

@@ -11,10 +11,11 @@ type laneStage struct {
 	full laneMaps // activated convolution, kept for average pooling
 	arg  laneMaps // places of the maxima
 	y    *laneMaps
-	g    laneMaps // the shape of the convolution's gradient, for backward data with a border
+	grad laneMaps // the shape of the convolution's gradient: with a border, or one piece in the first stage
 	gOut laneMaps // the shape of gy
 
-	h, w int // of the convolution, less what no window has
+	h, w   int       // of the convolution, less what no window has
+	pieces partition // of its rows, or rows of windows, in sums of gradients
 
 	panels      []lanePanel // forward
 	weights     []float32
@@ -39,7 +40,11 @@ var noBias = func() (v [laneChannels]float32) {
 	return v
 }()
 
-func newLaneStage(s LaneStage) *laneStage {
+// lanePiece is the greatest number of products in a piece of a gradient's sums, a
+// row's apart: so few that g and the inputs of a piece stay in the first cache.
+const lanePiece = 112
+
+func newLaneStage(s LaneStage, first bool) *laneStage {
 	c := s.Conv
 	o, h, w := s.Out()
 	st := &laneStage{LaneStage: s, conv: c, h: h, w: w}
@@ -54,7 +59,15 @@ func newLaneStage(s LaneStage) *laneStage {
 	case MaxPooled:
 		st.arg = laneMaps{c: o, h: h, w: w}
 	}
-	st.g = laneMaps{c: o, h: st.h, w: st.w, padH: 1, padW: 1}
+	if st.pooled() {
+		st.pieces = newPartition(h, max(1, lanePiece/(2*st.w)))
+	} else {
+		st.pieces = newPartition(h, max(1, lanePiece/st.w))
+	}
+	st.grad = laneMaps{c: o, h: st.h, w: st.w, padH: 1, padW: 1}
+	if first {
+		st.grad = laneMaps{c: o, h: st.pieces.longest() * (st.h / h), w: st.w}
+	}
 	st.phases[0] = lanePhases(c.H, c.KH, c.StrideH, c.PadH, st.h)
 	st.phases[1] = lanePhases(c.W, c.KW, c.StrideW, c.PadW, st.w)
 	st.covered = allReached(st.phases[0]) && allReached(st.phases[1])

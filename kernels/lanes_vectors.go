@@ -93,8 +93,8 @@ type laneSum struct {
 // (row, col) and the pixels a, b, c and d of big at rows 2·row and 2·row+1 and
 // columns 2·col and 2·col+1. lanePool computes small as max(low, m + bias), m being
 // the first maximum, and arg as its place, laneRoute puts small to the place that arg tells and +0 to the
-// others, laneAverage computes small = ((a+b)+(c+d))/4, and laneScatter puts
-// small/4 to each pixel. Strides are in bytes. The layout is known to
+// others, laneAverage computes small = ((a+b)+(c+d))/4 and copies the pixels of
+// big to kept, and laneScatter puts small/4 to each pixel. Strides are in bytes. The layout is known to
 // internal/gen.
 type laneWindows struct {
 	small           unsafe.Pointer
@@ -102,6 +102,8 @@ type laneWindows struct {
 	arg             unsafe.Pointer // dense
 	big             unsafe.Pointer
 	bigRow          uintptr
+	kept            unsafe.Pointer
+	keptRow         uintptr
 	rows, cols      uintptr // at least 1 each
 	quarter         float32
 	bias, low       float32
@@ -335,6 +337,10 @@ func genericLaneAverage(w *laneWindows) {
 			small[l] = float32((q[0][l]+q[1][l])+(q[2][l]+q[3][l])) * 0.25
 		}
 	})
+	for row := range 2 * w.rows {
+		n := 2 * lane * w.cols
+		copy(unsafe.Slice(element(w.kept, row*w.keptRow, 0), n), unsafe.Slice(element(w.big, row*w.bigRow, 0), n))
+	}
 }
 
 func genericLaneScatter(w *laneWindows) {

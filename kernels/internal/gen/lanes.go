@@ -54,6 +54,8 @@ const (
 	laneWindowsArg
 	laneWindowsBig
 	laneWindowsBigRow
+	laneWindowsKept
+	laneWindowsKeptRow
 	laneWindowsRows
 	laneWindowsCols
 	laneWindowsQuarter

@@ -47,6 +47,9 @@ func (k *laneSum) emit() {
 	for _, v := range k.sums {
 		k.zero(v)
 	}
+	out, outO := k.argument(laneSumOut), k.argument(laneSumOutO)
+	k.eachSum(out, outO, func(_ vec, m mem) { k.prefetch(m) })
+	k.free(out, outO)
 	x, step := k.argument(laneSumX), k.argument(laneSumXStep)
 	k.spread()
 	rows, cols, tmp := k.argument(laneSumRows), k.pointer(), k.pointer()
@@ -142,6 +145,9 @@ func laneWindows(a *asm, op string) {
 	arg := a.argument(laneWindowsArg)
 	s, up, down, cols, tmp := a.pointer(), a.pointer(), a.pointer(), a.pointer(), a.pointer()
 	v, constant, t, won := a.take(4), a.vector(), a.vector(), a.mask()
+	kept := a.argument(laneWindowsKept)
+	keptUp, keptDown := a.pointer(), a.pointer()
+	copies := []mem{at(keptUp, 0), at(keptUp, laneBytes), at(keptDown, 0), at(keptDown, laneBytes)}
 	places := []mem{at(up, 0), at(up, laneBytes), at(down, 0), at(down, laneBytes)}
 	body := map[string]func(part int){
 		"Pool": func(part int) {
@@ -156,6 +162,10 @@ func laneWindows(a *asm, op string) {
 		},
 		"Average": func(part int) {
 			a.loadAll(v, places, part)
+			for i, m := range copies {
+				m.offset += part
+				a.storeStream(v[i], m) // the pool's next locked instruction is the fence
+			}
 			a.addv(v[0], v[0], v[1])
 			a.addv(v[2], v[2], v[3])
 			a.addv(v[0], v[0], v[2])
@@ -195,6 +205,12 @@ func laneWindows(a *asm, op string) {
 		a.add(down, tmp)
 		a.add(big, tmp)
 		a.add(big, tmp)
+		a.move(keptUp, kept)
+		a.move(keptDown, kept)
+		a.loadPointer(tmp, a.args, laneWindowsKeptRow)
+		a.add(keptDown, tmp)
+		a.add(kept, tmp)
+		a.add(kept, tmp)
 		a.loadPointer(tmp, a.args, laneWindowsSmallRow)
 		a.add(small, tmp)
 		a.loadPointer(cols, a.args, laneWindowsCols)
@@ -204,8 +220,9 @@ func laneWindows(a *asm, op string) {
 			}
 			a.addConst(s, laneBytes)
 			a.addConst(arg, laneBytes)
-			a.addConst(up, 2*laneBytes)
-			a.addConst(down, 2*laneBytes)
+			for _, p := range []ptr{up, down, keptUp, keptDown} {
+				a.addConst(p, 2*laneBytes)
+			}
 		})
 	})
 }
