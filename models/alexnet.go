@@ -15,16 +15,18 @@ var alexNet = Model{
 func alexNetLayers(classes int) nn.Chain {
 	pool := nn.MaxPool{Kernel: 3, Stride: 2}
 	return nn.Chain{
-		nn.Conv{Out: 96, Kernel: 11, Stride: 4, Pad: 1}, nn.ReLU{}, pool,
-		nn.Conv{Out: 256, Kernel: 5, Pad: 2}, nn.ReLU{}, pool,
-		nn.Conv{Out: 384, Kernel: 3, Pad: 1}, nn.ReLU{},
-		nn.Conv{Out: 384, Kernel: 3, Pad: 1}, nn.ReLU{},
-		nn.Conv{Out: 256, Kernel: 3, Pad: 1}, nn.ReLU{}, pool,
-		nn.Flatten{}, hidden(4096), hidden(4096), nn.Linear{Out: classes},
+		relu(nn.Conv{Out: 96, Kernel: 11, Stride: 4, Pad: 1}), pool,
+		relu(nn.Conv{Out: 256, Kernel: 5, Pad: 2}), pool,
+		relu(nn.Conv{Out: 384, Kernel: 3, Pad: 1}),
+		relu(nn.Conv{Out: 384, Kernel: 3, Pad: 1}),
+		relu(nn.Conv{Out: 256, Kernel: 3, Pad: 1}), pool,
+		nn.Flatten{},
+		hidden(4096), hidden(4096),
+		nn.Linear{Out: classes},
 	}
 }
 
 // hidden is a fully connected layer with ReLU, half of whose values drop out.
 func hidden(out int) nn.Chain {
-	return nn.Chain{nn.Linear{Out: out}, nn.ReLU{}, nn.Dropout{Rate: 0.5}}
+	return nn.Chain{relu(nn.Linear{Out: out}), nn.Dropout{Rate: 0.5}}
 }

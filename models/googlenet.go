@@ -15,9 +15,9 @@ var googLeNet = Model{
 func googLeNetLayers(classes int) nn.Chain {
 	pool := nn.MaxPool{Kernel: 3, Stride: 2, Pad: 1}
 	return nn.Chain{
-		nn.Conv{Out: 64, Kernel: 7, Stride: 2, Pad: 3}, nn.ReLU{}, pool,
-		nn.Conv{Out: 64, Kernel: 1}, nn.ReLU{},
-		nn.Conv{Out: 192, Kernel: 3, Pad: 1}, nn.ReLU{}, pool,
+		relu(nn.Conv{Out: 64, Kernel: 7, Stride: 2, Pad: 3}), pool,
+		relu(nn.Conv{Out: 64, Kernel: 1}),
+		relu(nn.Conv{Out: 192, Kernel: 3, Pad: 1}), pool,
 		inception(64, 96, 128, 16, 32, 32),
 		inception(128, 128, 192, 32, 96, 64), pool,
 		inception(192, 96, 208, 16, 48, 64),
@@ -27,7 +27,8 @@ func googLeNetLayers(classes int) nn.Chain {
 		inception(256, 160, 320, 32, 128, 128), pool,
 		inception(256, 160, 320, 32, 128, 128),
 		inception(384, 192, 384, 48, 128, 128),
-		nn.GlobalAvgPool{}, nn.Linear{Out: classes},
+		nn.GlobalAvgPool{},
+		nn.Linear{Out: classes},
 	}
 }
 
@@ -35,9 +36,9 @@ func googLeNetLayers(classes int) nn.Chain {
 // of #1×1, #3×3 reduce, #3×3, #5×5 reduce, #5×5 and pool proj.
 func inception(c1, reduce3, c3, reduce5, c5, proj int) nn.Branches {
 	return nn.Branches{
-		{nn.Conv{Out: c1, Kernel: 1}, nn.ReLU{}},
-		{nn.Conv{Out: reduce3, Kernel: 1}, nn.ReLU{}, nn.Conv{Out: c3, Kernel: 3, Pad: 1}, nn.ReLU{}},
-		{nn.Conv{Out: reduce5, Kernel: 1}, nn.ReLU{}, nn.Conv{Out: c5, Kernel: 5, Pad: 2}, nn.ReLU{}},
-		{nn.MaxPool{Kernel: 3, Stride: 1, Pad: 1}, nn.Conv{Out: proj, Kernel: 1}, nn.ReLU{}},
+		relu(nn.Conv{Out: c1, Kernel: 1}),
+		{relu(nn.Conv{Out: reduce3, Kernel: 1}), relu(nn.Conv{Out: c3, Kernel: 3, Pad: 1})},
+		{relu(nn.Conv{Out: reduce5, Kernel: 1}), relu(nn.Conv{Out: c5, Kernel: 5, Pad: 2})},
+		{nn.MaxPool{Kernel: 3, Stride: 1, Pad: 1}, relu(nn.Conv{Out: proj, Kernel: 1})},
 	}
 }

@@ -90,3 +90,6 @@ func listed(numbers []int) string {
 	}
 	return s.String()
 }
+
+// relu is a layer with ReLU behind it.
+func relu(l nn.Layer) nn.Chain { return nn.Chain{l, nn.ReLU{}} }

@@ -27,5 +27,5 @@ func ninLayers(classes int) nn.Chain {
 // of 1×1 behind it.
 func mlpconv(first nn.Conv) nn.Chain {
 	each := nn.Conv{Out: first.Out, Kernel: 1}
-	return nn.Chain{first, nn.ReLU{}, each, nn.ReLU{}, each, nn.ReLU{}}
+	return nn.Chain{relu(first), relu(each), relu(each)}
 }

@@ -17,7 +17,9 @@ func vgg(name, column string, n1, n2, n3, n4, n5 int) Model {
 		return nn.Chain{
 			convs(n1, 64/d), halve, convs(n2, 128/d), halve, convs(n3, 256/d), halve,
 			convs(n4, 512/d), halve, convs(n5, 512/d), halve,
-			nn.Flatten{}, hidden(4096), hidden(4096), nn.Linear{Out: classes},
+			nn.Flatten{},
+			hidden(4096), hidden(4096),
+			nn.Linear{Out: classes},
 		}
 	}
 	return Model{
@@ -34,7 +36,7 @@ func vgg(name, column string, n1, n2, n3, n4, n5 int) Model {
 func convs(n, out int) nn.Chain {
 	var c nn.Chain
 	for range n {
-		c = append(c, nn.Conv{Out: out, Kernel: 3, Pad: 1}, nn.ReLU{})
+		c = append(c, relu(nn.Conv{Out: out, Kernel: 3, Pad: 1}))
 	}
 	return c
 }
