@@ -14,7 +14,7 @@ func eachThreads(f func(p *Pool)) {
 	}
 }
 
-// window returns maps of pixels × c in the middle of wider ones, unless dense,
+// mapsOf returns maps of pixels × c in the middle of wider ones, unless dense,
 // with v's elements.
 func mapsOf(v []float32, pixels, c int, dense bool) Maps {
 	m := Maps{stale(pixels * c), c}
@@ -205,27 +205,42 @@ func TestAddAndCopyMaps(t *testing.T) {
 	})
 }
 
-func TestTransposition(t *testing.T) { eachImpl(t, testTransposition) }
-
-func testTransposition(t *testing.T) {
-	for _, size := range [][3]int{{1, 1, 1}, {2, 3, 50}, {3, 37, 19}, {2, 256, 33}, {1, 5, 7000}} {
-		n, c, pixels := size[0], size[1], size[2]
-		z := noise(c)
-		x := z.floats(n * c * pixels)
-		want := make([]float32, len(x))
-		for i := range x {
-			want[(i/(c*pixels)*pixels+i%pixels)*c+i/pixels%c] = x[i]
+func TestTransposition(t *testing.T) {
+	eachImpl(t, func(t *testing.T) {
+		for _, size := range [][3]int{{1, 1, 1}, {2, 3, 50}, {3, 37, 19}, {2, 256, 33}, {1, 5, 7000}, {2, 1, 30}, {2, 48, 1}} {
+			checkTransposition(t, size[0], size[1], size[2])
 		}
-		eachThreads(func(p *Pool) {
-			for _, dense := range []bool{true, false} {
-				m, back := mapsOf(nil, n*pixels, c, dense), stale(len(x))
-				NCHWToMaps(p, n, c, pixels, x, m)
-				sameBits(t, "maps", m.floats(n*pixels, c), want)
-				MapsToNCHW(p, n, c, pixels, m, back)
-				sameBits(t, "back", back, x)
-			}
-		})
+	})
+}
+
+func FuzzTransposition(f *testing.F) {
+	f.Add(2, 7, 19)
+	f.Add(1, 64, 49)
+	f.Fuzz(func(t *testing.T, n, c, pixels int) {
+		if min(n, c, pixels) < 1 || max(n, c, pixels) > 1000 || n*c*pixels > 1e5 {
+			t.Skip()
+		}
+		eachImpl(t, func(t *testing.T) { checkTransposition(t, n, c, pixels) })
+	})
+}
+
+func checkTransposition(t *testing.T, n, c, pixels int) {
+	t.Helper()
+	z := noise(c)
+	x := z.floats(n * c * pixels)
+	want := make([]float32, len(x))
+	for i := range x {
+		want[(i/(c*pixels)*pixels+i%pixels)*c+i/pixels%c] = x[i]
 	}
+	eachThreads(func(p *Pool) {
+		for _, dense := range []bool{true, false} {
+			m, back := mapsOf(nil, n*pixels, c, dense), stale(len(x))
+			NCHWToMaps(p, n, c, pixels, x, m)
+			sameBits(t, "maps", m.floats(n*pixels, c), want)
+			MapsToNCHW(p, n, c, pixels, m, back)
+			sameBits(t, "back", back, x)
+		}
+	})
 }
 
 func TestDropout(t *testing.T) {
@@ -285,6 +300,18 @@ func TestUpdate(t *testing.T) {
 	})
 }
 
+func FuzzUpdate(f *testing.F) {
+	f.Add(float32(0.1), float32(0.9), float32(0.01), true, 77, uint32(1))
+	f.Add(float32(0.1), float32(0), float32(0), false, 16, uint32(2))
+	f.Fuzz(func(t *testing.T, lr, momentum, decay float32, nesterov bool, n int, seed uint32) {
+		s := SGD{LR: lr, Momentum: momentum, Decay: decay, Nesterov: nesterov && momentum != 0}
+		if n < 1 || n > 1000 || lr-lr != 0 || momentum-momentum != 0 || decay-decay != 0 {
+			t.Skip()
+		}
+		eachImpl(t, func(t *testing.T) { checkUpdate(t, s, n, seed) })
+	})
+}
+
 func checkUpdate(t *testing.T, s SGD, n int, seed uint32) {
 	t.Helper()
 	z := noise(seed)
@@ -309,8 +336,8 @@ func checkUpdate(t *testing.T, s SGD, n int, seed uint32) {
 	check := func(p *Pool) {
 		gotP, gotV := append([]float32(nil), params...), append([]float32(nil), velocity...)
 		Update(p, s, gotP, gotV, grad)
-		sameBits(t, name(s)+" params", gotP, wantP)
-		sameBits(t, name(s)+" velocity", gotV, wantV)
+		sameNumbers(t, name(s)+" params", gotP, wantP)
+		sameNumbers(t, name(s)+" velocity", gotV, wantV)
 	}
 	check(nil)
 	eachThreads(check)
