@@ -82,7 +82,7 @@ fuzz: ## every fuzz target for FUZZTIME (10s)
 			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" || exit 1; \
 		done; done
 
-# MODELS=lenet,vgg11 and PARTS=steps,layers,errors measure less.
+# MODELS=lenet,vgg11 and PARTS=steps,train,layers,errors measure less.
 .PHONY: bench-torch
 bench-torch: build ## docs/benchmarks.md: Convoy and PyTorch in turn on two cores, 25 minutes
 	bench/torch/install.sh

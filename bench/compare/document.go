@@ -18,7 +18,9 @@ func (s settings) writeDocument() error {
 	}
 	text := string(b)
 	origins := &table{head: []string{"figures", "measured (UTC)", "Convoy", "processor", "system", "Go", "PyTorch", "cores used by others"}}
-	for name, write := range map[string]func(*table) (string, error){"steps": s.stepsTable, "layers": s.layersTables, "errors": s.errorsTable} {
+	for name, write := range map[string]func(*table) (string, error){
+		"steps": s.stepsTable, "train": s.trainTable, "layers": s.layersTables, "errors": s.errorsTable,
+	} {
 		content, err := write(origins)
 		if err != nil {
 			return err

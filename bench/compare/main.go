@@ -36,7 +36,7 @@ var subjects = []subject{
 }
 
 // parts are what can be measured.
-var parts = []string{"steps", "layers", "errors"}
+var parts = []string{"steps", "train", "layers", "errors"}
 
 type settings struct {
 	models, parts      []string
@@ -119,6 +119,11 @@ func (s settings) measure(ctx context.Context) error {
 		if slices.Contains(s.parts, "steps") {
 			if err := s.steps(ctx, m); err != nil {
 				return fmt.Errorf("step of %s: %w", m.model, err)
+			}
+		}
+		if slices.Contains(s.parts, "train") && slices.Contains(trained, m.model) {
+			if err := s.train(ctx, m); err != nil {
+				return fmt.Errorf("training of %s: %w", m.model, err)
 			}
 		}
 		if slices.Contains(s.parts, "layers") {

@@ -62,14 +62,19 @@ func secondsOf(m subject) float64 {
 	return 2.4
 }
 
+// step is the command that measures a model's training step.
+func (s settings) step(m subject) []string {
+	return []string{
+		s.coordinator, "bench", "step", "--model", m.model, "--batch", fmt.Sprint(m.batch), "--threads", fmt.Sprint(s.threads),
+		"--seconds", fmt.Sprint(secondsOf(m)), "-o", "json",
+	}
+}
+
 // steps measures a model's training step, ours and PyTorch's in both layouts in
 // turn. An alternation that other processes disturbed is repeated, as often as
 // there are alternations; after that it counts.
 func (s settings) steps(ctx context.Context, m subject) error {
-	ours := []string{
-		s.coordinator, "bench", "step", "--model", m.model, "--batch", fmt.Sprint(m.batch), "--threads", fmt.Sprint(s.threads),
-		"--seconds", fmt.Sprint(secondsOf(m)), "-o", "json",
-	}
+	ours := s.step(m)
 	f := stepsFile{
 		Origin: s.origin(strings.Join(ours, " ")), Model: m.model, Batch: m.batch, Threads: s.threads,
 		Torch: map[string][]torchStep{},

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"runtime"
+	"runtime/pprof"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -25,6 +27,7 @@ docs/benchmarks.md has the figures of the reference machine beside PyTorch's.`,
 func benchStepCommand() *cobra.Command {
 	var run benchRun
 	var o bench.StepOptions
+	var profile string
 	c := &cobra.Command{
 		Use:   "step",
 		Short: "Measure a worker's whole training step",
@@ -43,8 +46,12 @@ median of five measurements.`,
 			if err := o.Check(); err != nil {
 				return cli.Usage(err)
 			}
-			r, err := bench.Step(c.Context(), o)
+			stop, err := startProfile(profile)
 			if err != nil {
+				return err
+			}
+			r, err := bench.Step(c.Context(), o)
+			if err = errors.Join(err, stop()); err != nil {
 				return err
 			}
 			if run.output == jsonOutput {
@@ -56,8 +63,27 @@ median of five measurements.`,
 	c.Flags().StringVar(&o.Model, "model", "lenet-relu", "network to measure")
 	c.Flags().IntVar(&o.Batch, "batch", 0, "examples of a step (default that of docs/benchmarks.md: 256, 32 or 8)")
 	c.Flags().IntVar(&o.MicroBatches, "micro-batches", 8, "slices of the batch, a power of two")
+	c.Flags().StringVar(&profile, "cpu-profile", "", "write a profile to this file, for go tool pprof")
 	run.flags(c, 5)
 	return c
+}
+
+// startProfile begins a profile of the processor's time, unless path is empty.
+func startProfile(path string) (stop func() error, err error) {
+	if path == "" {
+		return func() error { return nil }, nil
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, cli.Usagef("--cpu-profile: %w", err)
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() error {
+		pprof.StopCPUProfile()
+		return f.Close()
+	}, nil
 }
 
 func benchKernelsCommand() *cobra.Command {
