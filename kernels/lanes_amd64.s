@@ -5247,6 +5247,19 @@ l2:
 	VZEROUPPER
 	RET
 
+// func laneFetchAVX512(f *laneFold)
+TEXT ·laneFetchAVX512(SB), NOSPLIT, $0-8
+	MOVQ f+0(FP), AX
+	MOVQ 0(AX), BX
+	MOVQ 16(AX), CX
+l1:
+	PREFETCHT1 (BX)
+	ADDQ $64, BX
+	SUBQ $1, CX
+	JGT l1
+	VZEROUPPER
+	RET
+
 // func laneFold4AVX512(f *laneFold)
 TEXT ·laneFold4AVX512(SB), NOSPLIT, $0-8
 	MOVQ f+0(FP), AX
@@ -8008,6 +8021,19 @@ l2:
 	ADDQ R9, SI
 	ADDQ R10, DI
 	SUBQ $1, R8
+	JGT l1
+	VZEROUPPER
+	RET
+
+// func laneFetchAVX2(f *laneFold)
+TEXT ·laneFetchAVX2(SB), NOSPLIT, $0-8
+	MOVQ f+0(FP), AX
+	MOVQ 0(AX), BX
+	MOVQ 16(AX), CX
+l1:
+	PREFETCHT1 (BX)
+	ADDQ $64, BX
+	SUBQ $1, CX
 	JGT l1
 	VZEROUPPER
 	RET

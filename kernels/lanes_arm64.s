@@ -6572,6 +6572,18 @@ l2:
 	BGT l1
 	RET
 
+// func laneFetchNEON(f *laneFold)
+TEXT ·laneFetchNEON(SB), NOSPLIT, $0-8
+	MOVD f+0(FP), R0
+	MOVD 0(R0), R1
+	MOVD 16(R0), R2
+l1:
+	PRFM (R1), PLDL2KEEP
+	ADD $64, R1, R1
+	SUBS $1, R2, R2
+	BGT l1
+	RET
+
 // func laneFold4NEON(f *laneFold)
 TEXT ·laneFold4NEON(SB), NOSPLIT, $0-8
 	MOVD f+0(FP), R0

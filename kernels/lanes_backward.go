@@ -62,12 +62,30 @@ func (b *lanePass) weights() {
 				r.at = r.row
 			}
 			b.spread(r)
+			b.fetch(panels, i, j+1)
 			b.sumBias(r)
 			for k := range taps.parts {
 				kw, n := taps.part(k)
 				b.sumWeights(r, kw, n)
 			}
 		}
+	}
+}
+
+// fetch asks for the activated values of piece j of panel i, or of the panel after
+// it, which were stored past the cache, while the piece before it is summed.
+func (b *lanePass) fetch(panels partition, i, j int) {
+	if j == b.pieces.parts {
+		i, j = i+1, 0
+	}
+	if b.Pooling != AveragePooled || b.Activation == Identity || i == panels.parts {
+		return
+	}
+	row, n := b.pieces.part(j)
+	o, outputs := panels.part(i)
+	for ; outputs > 0; o, outputs = o+1, outputs-1 {
+		b.fold = laneFold{x: b.full.at(b.group, o, 2*row, 0), n: uintptr(2 * n * b.full.w)}
+		active.laneFetch(&b.fold)
 	}
 }
 

@@ -146,6 +146,9 @@ func laneLoadAVX512(b *laneBlocks)
 func laneSaveAVX512(b *laneBlocks)
 
 //go:noescape
+func laneFetchAVX512(f *laneFold)
+
+//go:noescape
 func laneFold4AVX512(f *laneFold)
 
 //go:noescape
@@ -251,6 +254,9 @@ func laneLoadAVX2(b *laneBlocks)
 func laneSaveAVX2(b *laneBlocks)
 
 //go:noescape
+func laneFetchAVX2(f *laneFold)
+
+//go:noescape
 func laneFold4AVX2(f *laneFold)
 
 //go:noescape
@@ -326,6 +332,7 @@ var avx512Lanes = lanesVectors{
 	laneScatter: laneScatterAVX512,
 	laneLoad:    laneLoadAVX512,
 	laneSave:    laneSaveAVX512,
+	laneFetch:   laneFetchAVX512,
 	laneFold: [5]func(f *laneFold){
 		2: laneFold4AVX512,
 		3: laneFold8AVX512,
@@ -385,6 +392,7 @@ var avx2Lanes = lanesVectors{
 	laneScatter: laneScatterAVX2,
 	laneLoad:    laneLoadAVX2,
 	laneSave:    laneSaveAVX2,
+	laneFetch:   laneFetchAVX2,
 	laneFold: [5]func(f *laneFold){
 		2: laneFold4AVX2,
 		3: laneFold8AVX2,

@@ -146,6 +146,9 @@ func laneLoadNEON(b *laneBlocks)
 func laneSaveNEON(b *laneBlocks)
 
 //go:noescape
+func laneFetchNEON(f *laneFold)
+
+//go:noescape
 func laneFold4NEON(f *laneFold)
 
 //go:noescape
@@ -221,6 +224,7 @@ var neonLanes = lanesVectors{
 	laneScatter: laneScatterNEON,
 	laneLoad:    laneLoadNEON,
 	laneSave:    laneSaveNEON,
+	laneFetch:   laneFetchNEON,
 	laneFold: [5]func(f *laneFold){
 		2: laneFold4NEON,
 		3: laneFold8NEON,

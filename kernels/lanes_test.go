@@ -2,6 +2,8 @@ package kernels
 
 import (
 	"fmt"
+	"math"
+	"strings"
 	"testing"
 )
 
@@ -34,6 +36,8 @@ func laneStages(c, h, w int, a []Activation, p []Pooling, convs ...[7]int) []Lan
 }
 
 var laneCases = []laneCase{
+	{"LeNet, ReLU and max", lenetStages(ReLU, MaxPooled), []int{0, 1, 2}},
+	{"LeNet, sigmoid and average", lenetStages(Sigmoid, AveragePooled), []int{0, 2}},
 	{"3×3", laneStages(2, 6, 6, []Activation{ReLU}, []Pooling{Unpooled}, [7]int{3, 3, 3, 1, 1, 1, 1}, [7]int{2, 3, 3, 1, 1, 1, 1}), []int{0, 3}},
 	{"max", laneStages(1, 9, 8, []Activation{ReLU, Identity}, []Pooling{MaxPooled}, [7]int{7, 3, 2, 1, 1, 1, 0}, [7]int{4, 2, 3, 1, 1, 0, 1}), []int{0, 2, 5}},
 	{"average", laneStages(1, 8, 9, []Activation{Sigmoid, Tanh}, []Pooling{AveragePooled}, [7]int{4, 2, 3, 1, 1, 1, 1}, [7]int{5, 3, 3, 1, 1, 1, 1}), []int{0, 1, 1, 2, 4}},
@@ -54,6 +58,9 @@ var laneCases = []laneCase{
 
 func TestLanes(t *testing.T) {
 	for _, c := range laneCases {
+		if testing.Short() && strings.HasPrefix(c.name, "LeNet") {
+			continue // seconds under emulation
+		}
 		t.Run(c.name, func(t *testing.T) { checkLanes(t, c, 1) })
 	}
 }
@@ -91,4 +98,96 @@ func checkLanes(t *testing.T, c laneCase, seed uint32) {
 			}
 		}
 	})
+}
+
+// FuzzLanes tries stages of any shape that Fits.
+func FuzzLanes(f *testing.F) {
+	f.Add(uint32(1), uint8(1), uint8(7), uint8(6), uint8(5), uint8(3), uint8(3), uint8(1), uint8(1), uint8(3))
+	f.Add(uint32(7), uint8(3), uint8(5), uint8(9), uint8(7), uint8(5), uint8(2), uint8(2), uint8(0), uint8(11))
+	f.Add(uint32(29), uint8(16), uint8(4), uint8(4), uint8(16), uint8(5), uint8(4), uint8(1), uint8(2), uint8(2))
+	f.Add(uint32(40), uint8(2), uint8(12), uint8(3), uint8(13), uint8(1), uint8(3), uint8(3), uint8(1), uint8(5))
+	f.Fuzz(func(t *testing.T, seed uint32, c, h, w, o, kh, kw, stride, pad, n uint8) {
+		act, pool := Activation(seed%4), Pooling(seed/4%3)
+		conv := Conv{
+			C: int(c%16) + 1, H: int(h%12) + 1, W: int(w%12) + 1, O: int(o%16) + 1, KH: int(kh%7) + 1, KW: int(kw%7) + 1,
+			StrideH: int(stride%3) + 1, StrideW: int(stride/3%3) + 1, PadH: int(pad % 4), PadW: int(pad / 4 % 4),
+		}
+		stages := []LaneStage{{conv, act, pool}}
+		if !stages[0].Fits() || conv.FLOPs() > 1e6 {
+			t.Skip()
+		}
+		o2, h2, w2 := stages[0].Out()
+		second := LaneStage{Conv{
+			C: o2, H: h2, W: w2, O: int(kw%5) + 1, KH: min(h2, int(c%3)+1), KW: min(w2, int(o%4)+1),
+			StrideH: int(seed/16%2) + 1, StrideW: int(seed/32%2) + 1, PadH: int(seed / 64 % 2), PadW: int(seed / 128 % 2),
+		}, Activation(seed / 256 % 4), Pooling(seed / 1024 % 3)}
+		if second.Fits() && second.Conv.FLOPs() <= 1e6 {
+			stages = append(stages, second)
+		}
+		checkLanes(t, laneCase{stages: stages, cuts: cutsFrom(int(n%20)+1, seed)}, seed)
+	})
+}
+
+// TestLanesKeepNaN: a NaN in a window is its maximum, on any path.
+func TestLanesKeepNaN(t *testing.T) {
+	nan := float32(math.NaN())
+	stages := []LaneStage{{Conv{C: 1, H: 2, W: 2, O: 1, KH: 1, KW: 1, StrideH: 1, StrideW: 1}, Identity, MaxPooled}}
+	eachImpl(t, func(t *testing.T) {
+		p, l := newPool(t, 1), NewLanes(stages)
+		l.Pack([][]float32{{1}}, false)
+		for place := range 4 {
+			x, y := []float32{3, 2, 1, 0}, stale(1)
+			x[place] = nan
+			l.Forward(p, []int{0, 1}, x, [][]float32{{0}}, y)
+			if y[0] == y[0] {
+				t.Errorf("the maximum of %v is %v", x, y[0])
+			}
+			if arg := l.stages[0].arg.row(0, 0, 0)[0]; arg != float32(place) {
+				t.Errorf("the place of the maximum of %v is %v", x, arg)
+			}
+		}
+	})
+}
+
+// The bits of a node do not depend on how it is divided: the halves' gradients
+// add up to it.
+func TestLanesNodeIsSumOfChildren(t *testing.T) {
+	stages := laneStages(1, 6, 6, []Activation{Sigmoid}, []Pooling{AveragePooled}, [7]int{3, 3, 3, 1, 1, 1, 1})
+	const n = 29
+	z := noise(5)
+	s := stages[0]
+	o, h, w := s.Out()
+	weights, bias, x, gy := z.floats(s.Conv.Weights()), z.floats(s.Conv.O), z.floats(n*s.Conv.In()), z.floats(n*o*h*w)
+	p := newPool(t, 2)
+	gradient := func(cuts ...int) []float32 {
+		first, last := cuts[0], cuts[len(cuts)-1]
+		for i := range cuts {
+			cuts[i] -= first
+		}
+		l, gw, gb := NewLanes(stages), stale(len(weights)), stale(len(bias))
+		l.Pack([][]float32{weights}, true)
+		l.Forward(p, cuts, x[first*s.Conv.In():last*s.Conv.In()], [][]float32{bias}, stale((last-first)*o*h*w))
+		l.Backward(p, gy[first*o*h*w:last*o*h*w], [][]float32{gw}, [][]float32{gb})
+		return append(gw, gb...)
+	}
+	left, right := gradient(0, 3, 20), gradient(20, 27, 29)
+	addTo(left, right)
+	sameBits(t, "the halves' sum", left, gradient(0, 3, 20, 27, 29))
+}
+
+func TestLanesPanic(t *testing.T) {
+	p := newPool(t, 1)
+	stages := lenetStages(ReLU, MaxPooled)
+	mustPanic(t, "no stages", func() { NewLanes(nil) })
+	mustPanic(t, "stages that do not meet", func() { NewLanes([]LaneStage{stages[1], stages[0]}) })
+	mustPanic(t, "too many channels", func() {
+		NewLanes([]LaneStage{{Conv: Conv{C: 1, H: 4, W: 4, O: 17, KH: 1, KW: 1, StrideH: 1, StrideW: 1}}})
+	})
+	l := NewLanes(stages)
+	mustPanic(t, "weights", func() { l.Pack([][]float32{nil, nil}, true) })
+	b := [][]float32{stale(6), stale(16)}
+	mustPanic(t, "x", func() { l.Forward(p, []int{0, 1}, stale(783), b, stale(400)) })
+	mustPanic(t, "y", func() { l.Forward(p, []int{0, 1}, stale(784), b, stale(399)) })
+	mustPanic(t, "cuts", func() { l.Forward(p, []int{0, 1, 1, 1}, stale(784), b, stale(400)) })
+	mustPanic(t, "gy", func() { l.Backward(p, stale(400), nil, nil) })
 }

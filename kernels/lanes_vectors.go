@@ -33,6 +33,7 @@ type lanesVectors struct {
 	laneScatter func(w *laneWindows)
 	laneLoad    func(b *laneBlocks)
 	laneSave    func(b *laneBlocks)
+	laneFetch   func(f *laneFold)
 	laneFold    [5]func(f *laneFold) // by log₂ of the number of lanes: 4, 8, 16
 }
 
@@ -123,7 +124,9 @@ type laneBlocks struct {
 }
 
 // A laneFold is the sums of some adjacent lanes as a binary tree, for n
-// vectors of 16 lanes, n a multiple of 4. The layout is known to internal/gen.
+// vectors of 16 lanes, n a multiple of 4. laneFetch, of at least one, only has
+// the vectors x brought into the second cache. The layout is known to
+// internal/gen.
 type laneFold struct {
 	x, y unsafe.Pointer
 	n    uintptr
@@ -181,6 +184,7 @@ func newGenericLanes() lanesVectors {
 			v.laneSum[k][o] = func(s *laneSum) { s.generic(o, k) }
 		}
 	}
+	v.laneFetch = func(*laneFold) {}
 	for n := 4; n <= lane; n *= 2 {
 		v.laneFold[bits.Len(uint(n))-1] = func(f *laneFold) { f.generic(n) }
 	}

@@ -96,3 +96,12 @@ func laneFold(a *asm, lanes int) {
 	a.addConst(y, 16)
 	a.countDown(n, 4, again, true)
 }
+
+// laneFetch emits a loop that brings vectors of 16 lanes into the second cache.
+func laneFetch(a *asm) {
+	x, n := a.argument(laneFoldX), a.argument(laneFoldN)
+	a.loop(n, func() {
+		a.prefetchSecond(at(x, 0))
+		a.addConst(x, laneBytes)
+	})
+}

@@ -97,6 +97,8 @@ func lanes(w *writer) string {
 		f := w.kernel("lane"+op, "b *laneBlocks", func(a *asm) { laneBlocks(a, op == "Load") })
 		fmt.Fprintf(&t, "lane%s: %s,\n", op, f)
 	}
+	fetch := w.kernel("laneFetch", "f *laneFold", laneFetch)
+	fmt.Fprintf(&t, "laneFetch: %s,\n", fetch)
 	t.WriteString("laneFold: [5]func(f *laneFold){\n")
 	for log := 2; log <= 4; log++ {
 		f := w.kernel(fmt.Sprintf("laneFold%d", 1<<log), "f *laneFold", func(a *asm) { laneFold(a, 1<<log) })

@@ -66,6 +66,15 @@ func (a *asm) prefetch(m mem) {
 	}
 }
 
+// prefetchSecond brings the line at m into the second level cache.
+func (a *asm) prefetchSecond(m mem) {
+	if a.arm() {
+		a.line("PRFM %v, PLDL2KEEP", m)
+	} else {
+		a.line("PREFETCHT1 %v", m)
+	}
+}
+
 // storeStream stores a vector past the cache where the target can; the address
 // is a multiple of the vector's size. fence has to follow before the kernel ends.
 func (a *asm) storeStream(v vec, m mem) {
