@@ -1,6 +1,7 @@
 package kernels
 
 import (
+	"fmt"
 	"math"
 	"testing"
 	"unsafe"
@@ -74,6 +75,27 @@ func TestSequences(t *testing.T) {
 			if math.Abs(float64(y[i])-want) > 1e-5 {
 				t.Errorf("%d outputs of %d taps: output %d is %g, want %g", m, taps, i, y[i], want)
 			}
+		}
+	}
+}
+
+// BenchmarkTransforms is each transform of four groups with all in the first
+// cache.
+func BenchmarkTransforms(b *testing.B) {
+	for _, impl := range implementations[:len(implementations)-1] {
+		for form, s := range sequences {
+			b.Run(fmt.Sprintf("%s/%d→%d", impl.name, s.in, s.out), func(b *testing.B) {
+				src, dst := Floats(36*80), Floats(36*80)
+				t := transform{
+					src: unsafe.Pointer(&src[0]), srcRow: 6 * 80 * 4, srcColumn: 80 * 4,
+					dst: unsafe.Pointer(&dst[0]), dstRow: 6 * 80 * 4, dstColumn: 80 * 4,
+					temp: unsafe.Pointer(&Floats(transformTemp)[0]), constants: &winogradTable, groups: 4, low: noLow,
+				}
+				for b.Loop() {
+					impl.transforms[form](&t)
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/4, "ns/group")
+			})
 		}
 	}
 }

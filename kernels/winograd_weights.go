@@ -40,7 +40,7 @@ type winogradPiece struct {
 const gradientGroups = 4
 
 // gradientFloats is a plan's blockFloats.
-const gradientFloats = 4 << 20
+const gradientFloats = 3 << 19
 
 func newWinogradGradient(s Conv) winogradGradient {
 	grid := newGrid(s.OutH(), s.OutW(), 7-s.KH)

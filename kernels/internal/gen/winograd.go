@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math/bits"
+	"slices"
 	"strings"
 )
 
@@ -73,24 +74,33 @@ type transformKernel struct {
 	constants map[int]vec // those kept in registers, by offset
 	table     ptr
 	spare     vec
+
+	// Where there are registers enough, what the first pass leaves stays in them,
+	// by rows; stores are what bounds a transform.
+	resident bool
+	left     [6][]vec
 }
 
 func (k *transformKernel) emit(output bool) {
-	k.v, k.t, k.spare = k.take(6), k.take(6), k.vector()
+	k.v, k.t = k.take(k.in), k.take(6)
 	k.u = make([]vec, 6)
 	k.table = k.argument(transformConstants)
 	temp, groups, offset := k.argument(transformTemp), k.argument(transformGroups), k.pointer()
 	k.shiftLeft(groups, bits.TrailingZeros(uint(16/k.lanes)))
 	k.move(offset, groups)
 	k.sub(offset, groups)
-	if k.vectors == 32 {
+	var low vec
+	if k.vectors < 32 {
+		k.spare = k.vector()
+		low = k.spare
+	} else {
 		k.keepConstants()
 	}
-	low := k.spare
 	if output && k.vectors == 32 {
 		low = k.vector()
 		k.broadcast(low, at(k.args, transformLow))
 	}
+	k.resident = k.vectors == 32 && k.in*k.out <= 18
 	k.loop(groups, func() {
 		k.columns(temp, offset)
 		k.rows(temp, offset, output, low)
@@ -136,13 +146,43 @@ func (k *transformKernel) columns(temp, offset ptr) {
 		}
 		k.sequence(k)
 		for i := range k.out {
-			k.store(k.u[i], at(temp, (i*k.in+j)*k.bytes()))
+			if k.resident {
+				k.left[i] = append(k.left[i], k.u[i])
+			} else {
+				k.store(k.u[i], at(temp, (i*k.in+j)*k.bytes()))
+			}
+		}
+		if k.resident {
+			if j < k.in-1 {
+				k.renew(k.v)
+			} else {
+				k.releaseOthers(k.v)
+			}
+			k.renew(k.t)
 		}
 		if j < k.in-1 {
 			k.add(src, column)
 		}
 	}
 	k.free(src, row, column, p)
+}
+
+// renew replaces the registers that hold results.
+func (k *transformKernel) renew(registers []vec) {
+	for i, v := range registers {
+		if slices.Contains(k.u[:k.out], v) {
+			registers[i] = k.vector()
+		}
+	}
+}
+
+// releaseOthers gives back the registers that hold no results.
+func (k *transformKernel) releaseOthers(registers []vec) {
+	for _, v := range registers {
+		if !slices.Contains(k.u[:k.out], v) {
+			k.release(v)
+		}
+	}
 }
 
 // ahead is how far ahead the place of outputs is fetched: the machine does not
@@ -155,12 +195,16 @@ func (k *transformKernel) rows(temp, offset ptr, output bool, low vec) {
 	k.add(dst, offset)
 	for i := range k.out {
 		for j := range k.in {
-			k.load(k.v[j], at(temp, (i*k.in+j)*k.bytes()))
+			if k.resident {
+				k.v[j] = k.left[i][j]
+			} else {
+				k.load(k.v[j], at(temp, (i*k.in+j)*k.bytes()))
+			}
 		}
 		k.sequence(k)
 		if output {
 			k.init(i, offset, p)
-			if low == k.spare {
+			if k.vectors < 32 {
 				k.broadcast(low, at(k.args, transformLow))
 			}
 		}
