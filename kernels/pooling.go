@@ -130,9 +130,22 @@ func (p *Pool) pool(j poolingJob) {
 	}
 	j.outH, j.outW = j.s.OutH(), j.s.OutW()
 	j.batch = max(1, taskFloats/(j.width()*j.s.C))
+	if j.backward && j.streams() {
+		j.op++ // to the one past the cache
+	}
 	p.ops.pooling = j
 	p.run((j.n*j.height()+j.batch-1)/j.batch, &p.ops.pooling)
 	p.ops.pooling = poolingJob{args: j.args}
+}
+
+// streamed is from how many floats on results that nothing is added to go past the
+// cache: they would not stay, and their lines need not be read first.
+var streamed = 1 << 23
+
+func (j *poolingJob) streams() bool {
+	floats := j.n * j.s.In()
+	return !j.add && floats >= streamed && j.y.Pitch%vectorGroup == 0 && j.s.C%vectorGroup == 0 &&
+		uintptr(unsafe.Pointer(unsafe.SliceData(j.y.V)))%alignment == 0
 }
 
 // height and width are those of y.
@@ -247,7 +260,7 @@ func (j *poolingJob) backwardRun(a *windows, n, ih, iw, run, h0, h1, w0, w1 int)
 	if j.arg != nil {
 		a.arg = unsafe.Pointer(&j.arg[pixel*s.C])
 	}
-	if op == opAvgPoolBackward && !s.CountPad && (s.PadH > 0 || s.PadW > 0) {
+	if op >= opAvgPool && !s.CountPad && (s.PadH > 0 || s.PadW > 0) {
 		a.s, a.oh, a.ow = s, h0, w0
 	}
 	a.apply(op)

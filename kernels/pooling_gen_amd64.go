@@ -14,10 +14,16 @@ func maxPoolArgWindowsAVX512(w *windows)
 func maxPoolBackwardWindowsAVX512(w *windows)
 
 //go:noescape
+func maxPoolBackwardStreamWindowsAVX512(w *windows)
+
+//go:noescape
 func avgPoolWindowsAVX512(w *windows)
 
 //go:noescape
 func avgPoolBackwardWindowsAVX512(w *windows)
+
+//go:noescape
+func avgPoolBackwardStreamWindowsAVX512(w *windows)
 
 //go:noescape
 func maxPoolWindowsAVX2(w *windows)
@@ -29,23 +35,33 @@ func maxPoolArgWindowsAVX2(w *windows)
 func maxPoolBackwardWindowsAVX2(w *windows)
 
 //go:noescape
+func maxPoolBackwardStreamWindowsAVX2(w *windows)
+
+//go:noescape
 func avgPoolWindowsAVX2(w *windows)
 
 //go:noescape
 func avgPoolBackwardWindowsAVX2(w *windows)
 
+//go:noescape
+func avgPoolBackwardStreamWindowsAVX2(w *windows)
+
 var avx512Pooling = poolingVectors{[poolingOps]func(w *windows){
-	opMaxPool:         maxPoolWindowsAVX512,
-	opMaxPoolArg:      maxPoolArgWindowsAVX512,
-	opMaxPoolBackward: maxPoolBackwardWindowsAVX512,
-	opAvgPool:         avgPoolWindowsAVX512,
-	opAvgPoolBackward: avgPoolBackwardWindowsAVX512,
+	opMaxPool:               maxPoolWindowsAVX512,
+	opMaxPoolArg:            maxPoolArgWindowsAVX512,
+	opMaxPoolBackward:       maxPoolBackwardWindowsAVX512,
+	opMaxPoolBackwardStream: maxPoolBackwardStreamWindowsAVX512,
+	opAvgPool:               avgPoolWindowsAVX512,
+	opAvgPoolBackward:       avgPoolBackwardWindowsAVX512,
+	opAvgPoolBackwardStream: avgPoolBackwardStreamWindowsAVX512,
 }}
 
 var avx2Pooling = poolingVectors{[poolingOps]func(w *windows){
-	opMaxPool:         maxPoolWindowsAVX2,
-	opMaxPoolArg:      maxPoolArgWindowsAVX2,
-	opMaxPoolBackward: maxPoolBackwardWindowsAVX2,
-	opAvgPool:         avgPoolWindowsAVX2,
-	opAvgPoolBackward: avgPoolBackwardWindowsAVX2,
+	opMaxPool:               maxPoolWindowsAVX2,
+	opMaxPoolArg:            maxPoolArgWindowsAVX2,
+	opMaxPoolBackward:       maxPoolBackwardWindowsAVX2,
+	opMaxPoolBackwardStream: maxPoolBackwardStreamWindowsAVX2,
+	opAvgPool:               avgPoolWindowsAVX2,
+	opAvgPoolBackward:       avgPoolBackwardWindowsAVX2,
+	opAvgPoolBackwardStream: avgPoolBackwardStreamWindowsAVX2,
 }}

@@ -14,15 +14,23 @@ func maxPoolArgWindowsNEON(w *windows)
 func maxPoolBackwardWindowsNEON(w *windows)
 
 //go:noescape
+func maxPoolBackwardStreamWindowsNEON(w *windows)
+
+//go:noescape
 func avgPoolWindowsNEON(w *windows)
 
 //go:noescape
 func avgPoolBackwardWindowsNEON(w *windows)
 
+//go:noescape
+func avgPoolBackwardStreamWindowsNEON(w *windows)
+
 var neonPooling = poolingVectors{[poolingOps]func(w *windows){
-	opMaxPool:         maxPoolWindowsNEON,
-	opMaxPoolArg:      maxPoolArgWindowsNEON,
-	opMaxPoolBackward: maxPoolBackwardWindowsNEON,
-	opAvgPool:         avgPoolWindowsNEON,
-	opAvgPoolBackward: avgPoolBackwardWindowsNEON,
+	opMaxPool:               maxPoolWindowsNEON,
+	opMaxPoolArg:            maxPoolArgWindowsNEON,
+	opMaxPoolBackward:       maxPoolBackwardWindowsNEON,
+	opMaxPoolBackwardStream: maxPoolBackwardStreamWindowsNEON,
+	opAvgPool:               avgPoolWindowsNEON,
+	opAvgPoolBackward:       avgPoolBackwardWindowsNEON,
+	opAvgPoolBackwardStream: avgPoolBackwardStreamWindowsNEON,
 }}

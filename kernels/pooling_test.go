@@ -41,6 +41,31 @@ func FuzzPooling(f *testing.F) {
 	})
 }
 
+// TestPoolingPastTheCache: gradients of many maps are stored in another way.
+func TestPoolingPastTheCache(t *testing.T) {
+	before := streamed
+	defer func() { streamed = before }()
+	streamed = 1
+	eachImpl(t, func(t *testing.T) {
+		for i, s := range poolings {
+			if s.C%16 != 0 || s.KH*s.KW > noArg {
+				continue
+			}
+			z := noise(i)
+			gy, arg := z.floats(2*s.Out()), make([]uint8, 2*s.Out())
+			want := referencePooling(s, 2, z.sparse(2*s.In()), gy)
+			copy(arg, want.arg)
+			eachThreads(func(p *Pool) {
+				gx := Maps{Floats(2 * s.In()), s.C}
+				MaxPoolBackward(p, s, 2, Maps{gy, s.C}, arg, gx, false)
+				sameNumbers(t, name(s)+" max gx", gx.V, want.maxG)
+				AvgPoolBackward(p, s, 2, Maps{gy, s.C}, gx, false)
+				sameNumbers(t, name(s)+" mean gx", gx.V, want.meanG)
+			})
+		}
+	})
+}
+
 // pooled is what poolings of one example's channel have to give.
 type pooled struct {
 	max, mean          []float32 // by output

@@ -34,8 +34,10 @@ const (
 	opMaxPool poolingOp = iota
 	opMaxPoolArg
 	opMaxPoolBackward
+	opMaxPoolBackwardStream // past the cache: y is aligned, nothing is added
 	opAvgPool
 	opAvgPoolBackward
+	opAvgPoolBackwardStream
 	poolingOps = iota
 )
 
@@ -45,11 +47,13 @@ type poolingVectors struct {
 }
 
 var genericPooling = poolingVectors{[poolingOps]func(w *windows){
-	opMaxPool:         genericMaxPool,
-	opMaxPoolArg:      genericMaxPool,
-	opMaxPoolBackward: func(w *windows) { w.sums((*windows).chosen) },
-	opAvgPool:         func(w *windows) { w.sums((*windows).mean) },
-	opAvgPoolBackward: func(w *windows) { w.sums((*windows).shares) },
+	opMaxPool:               genericMaxPool,
+	opMaxPoolArg:            genericMaxPool,
+	opMaxPoolBackward:       func(w *windows) { w.sums((*windows).chosen) },
+	opMaxPoolBackwardStream: func(w *windows) { w.sums((*windows).chosen) },
+	opAvgPool:               func(w *windows) { w.sums((*windows).mean) },
+	opAvgPoolBackward:       func(w *windows) { w.sums((*windows).shares) },
+	opAvgPoolBackwardStream: func(w *windows) { w.sums((*windows).shares) },
 }}
 
 // apply does w with the active loop as far as whole vectors go, and the rest of

@@ -38,8 +38,10 @@ func poolings(w *writer) string {
 		{op: "MaxPool", max: true},
 		{op: "MaxPoolArg", max: true, arg: true, positions: true},
 		{op: "MaxPoolBackward", arg: true, positions: true, backward: true},
+		{op: "MaxPoolBackwardStream", arg: true, positions: true, backward: true, stream: true},
 		{op: "AvgPool"},
 		{op: "AvgPoolBackward", backward: true},
+		{op: "AvgPoolBackwardStream", backward: true, stream: true},
 	} {
 		f := w.kernel(strings.ToLower(k.op[:1])+k.op[1:]+"Windows", "w *windows", func(a *asm) {
 			k.asm = a
@@ -57,6 +59,7 @@ type windowsKernel struct {
 	max            bool // the result is a maximum, else a sum
 	arg, positions bool // it reads or writes arg; it knows the position in the window
 	backward       bool
+	stream         bool // the results go past the cache, and are not added
 
 	x, y, a              ptr // the first channel of the pixel, or of its window
 	offset, argOffset    ptr // of the channels of this block, in bytes
@@ -101,6 +104,9 @@ func (k *windowsKernel) emit() {
 			k.addArgument(k.a, windowsArgStep)
 		}
 	})
+	if k.stream {
+		k.fence()
+	}
 }
 
 // blocks does the channels of one pixel.
@@ -228,7 +234,7 @@ func (k *windowsKernel) finish(n int) {
 			k.divv(k.sums[u], k.sums[u], k.t)
 		}
 	}
-	if k.backward {
+	if k.backward && !k.stream {
 		set := k.label()
 		k.loadPointer(k.rows, k.args, windowsAdd)
 		k.jumpIfZero(k.rows, set)
@@ -238,6 +244,10 @@ func (k *windowsKernel) finish(n int) {
 		k.place(set)
 	}
 	for u := range n {
-		k.store(k.sums[u], at(k.px, u*k.bytes()))
+		if k.stream {
+			k.storeStream(k.sums[u], at(k.px, u*k.bytes()))
+		} else {
+			k.store(k.sums[u], at(k.px, u*k.bytes()))
+		}
 	}
 }
