@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -28,8 +29,10 @@ type assignment struct {
 	net   *nn.Net
 	pool  *kernels.Pool
 	pass  *nn.Pass
-	batch batch
 	leave func()
+
+	working sync.Mutex // held by whoever uses the pool, the pass and the batch
+	batch   batch
 }
 
 func (a *assignment) close() { a.leave() }

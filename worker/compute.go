@@ -39,10 +39,24 @@ type batch struct {
 	images  []float32
 	labels  []int32
 	cuts    []int
+
+	// gathered is what the buffers hold: node of step.
+	gathered nn.Batch
+	step     int
+	node     tree.Node
 }
 
-// gather reads the examples of node n of step t, in parallel.
+// gather reads the examples of node n of step t, in parallel, unless the buffers
+// hold them already.
 func (a *assignment) gather(t int, n tree.Node) nn.Batch {
+	if b := &a.batch; b.gathered.Cuts == nil || b.step != t || b.node != n {
+		b.step, b.node = t, n
+		b.gathered = a.read(t, n)
+	}
+	return a.batch.gathered
+}
+
+func (a *assignment) read(t int, n tree.Node) nn.Batch {
 	seq := a.job.Sequence
 	step := seq.At(t)
 	split := a.set.Train
@@ -84,6 +98,18 @@ func grow[T any](s []T, n int) []T {
 		return make([]T, n)
 	}
 	return s[:n]
+}
+
+// work computes nodes and then, while the leader finishes the step, gathers what
+// the same plan asks for in the next one.
+func (a *assignment) work(ctx context.Context, c Compute, post func(Event)) {
+	a.working.Lock()
+	defer a.working.Unlock()
+	a.compute(ctx, c, post)
+	post(Idle{})
+	if next := c.Step + 1; ctx.Err() == nil && next < a.job.Sequence.Len() {
+		a.gather(next, c.Nodes[0])
+	}
 }
 
 // compute computes the nodes one after the other and posts each. A result has

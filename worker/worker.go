@@ -175,8 +175,7 @@ func (w *Worker) carryOut(a Action) {
 	case Compute:
 		current := w.current
 		w.task(func(ctx context.Context) {
-			current.compute(ctx, a, w.post)
-			w.post(Idle{})
+			current.work(ctx, a, w.post)
 		})
 	default:
 		panic(fmt.Sprintf("worker: unknown action %T", a))
