@@ -81,32 +81,48 @@ func (c *correlation) floats() int {
 
 func (c *correlation) pack(p *Pool, w []float32) {
 	c.panels = grow(c.panels, padded(c.outputs, c.isa.cols)*c.depth())
-	c.call.bias = w
+	c.call.pool, c.call.bias = p, w
 	p.run((c.outputs+c.isa.cols-1)/c.isa.cols, (*packJob)(c))
-	c.call.bias = nil
+	c.call.pool, c.call.bias = nil, nil
 }
 
 // A packJob packs one panel a task.
 type packJob correlation
 
-func (j *packJob) do(_, task int) {
+func (j *packJob) do(thread, task int) {
 	c, w := (*correlation)(j), j.call.bias
 	o := task * c.isa.cols
 	width := panelWidth(c.outputs-o, c.isa.cols)
 	panel := c.panels[o*c.depth():][:width*c.depth()]
 	present := min(width, c.outputs-o)
+	if c.kh*c.kw == 1 && c.weights.channel == 1 {
+		if present < width {
+			clear(panel)
+		}
+		c.call.pool.transposeTo(c.isa, thread, present, c.channels, w[o*c.weights.output:], c.weights.output, panel, width)
+		return
+	}
 	at := 0
 	for row := range c.kh {
 		for column := range c.kw {
+			from := c.weights.first + o*c.weights.output + row*c.weights.row + column*c.weights.column
 			for channel := range c.channels {
-				from := c.weights.first + o*c.weights.output + channel*c.weights.channel + row*c.weights.row + column*c.weights.column
-				for x := range present {
-					panel[at+x] = w[from+x*c.weights.output]
-				}
-				clear(panel[at+present : at+width])
+				packRow(panel[at:][:width], w[from+channel*c.weights.channel:], present, c.weights.output)
 				at += width
 			}
 		}
+	}
+}
+
+// packRow fills dst with n numbers of w, step apart, and zeros.
+func packRow(dst, w []float32, n, step int) {
+	clear(dst[n:])
+	if step == 1 {
+		copy(dst[:n], w)
+		return
+	}
+	for x := range dst[:n] {
+		dst[x] = w[x*step]
 	}
 }
 

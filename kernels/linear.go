@@ -3,7 +3,7 @@ package kernels
 // A FullyConnected is the plan of a fully connected layer: the memory that it
 // works in, which grows to the largest batch seen and stays. It serves one caller
 // at a time. Its weights [O][I] are up to 400 MB: each direction reads or writes
-// them once, where they are, and never packs them as a whole. Examples are rows:
+// them once, where they are, and packs them as a whole only if they are small. Examples are rows:
 // x is [N][I], y [N][O].
 //
 // Each sum is cut at every 256th of its products, counted from the first: over i
@@ -13,9 +13,10 @@ package kernels
 type FullyConnected struct {
 	s      Linear
 	isa    *isa
-	xt     []float32 // x in panels [n/cols][I][cols], zeros for missing examples
-	packed []float32 // x in chunks [I/treeChunk][n][treeChunk] where its rows would be in each other's way in the cache
-	tail   []float32 // [n][16]: what is left of x's rows after whole 16s, then a one
+	small  *correlation // for Forward, where the weights fit into a cache: then they are packed after all
+	xt     []float32    // x in panels [n/cols][I][cols], zeros for missing examples
+	packed []float32    // x in chunks [I/treeChunk][n][treeChunk] where its rows would be in each other's way in the cache
+	tail   []float32    // [n][16]: what is left of x's rows after whole 16s, then a one
 	call   linearCall
 }
 
@@ -35,8 +36,21 @@ type linearCall struct {
 // NewFullyConnected plans the layer s.
 func NewFullyConnected(s Linear) *FullyConnected {
 	must(s.Check())
-	return &FullyConnected{s: s, isa: active}
+	l := &FullyConnected{s: s, isa: active}
+	if s.Weights() <= smallWeights {
+		l.small = &correlation{
+			isa: active, channels: s.I, outputs: s.O, kh: 1, kw: 1, inH: 1, inW: 1, strideH: 1, strideW: 1,
+			rows: 1, width: 1, out: lattice{1, 1, 0, 0, 1, 1}, weights: weightOrder{output: s.I, channel: 1},
+		}
+		for i := 0; i < s.I; i += piece {
+			l.small.pieces = append(l.small.pieces, kernelPiece{0, 1, i, min(piece, s.I-i)})
+		}
+	}
+	return l
 }
+
+// smallWeights is how many weights are packed, a quarter of a second level cache.
+const smallWeights = 64 << 10
 
 // Bytes is the memory that the plan holds when it serves n examples.
 func (l *FullyConnected) Bytes(n int) int {
@@ -56,10 +70,16 @@ func (l *FullyConnected) Forward(p *Pool, n int, x, w, b []float32, relu bool, y
 	if n == 0 {
 		return
 	}
-	l.call = linearCall{pool: p, n: n, x: x, w: w, b: b, y: y, low: noLow}
+	low := noLow
 	if relu {
-		l.call.low = 0
+		low = 0
 	}
+	if l.small != nil {
+		l.small.pack(p, w)
+		l.small.run(p, n, Maps{x, l.s.I}, Maps{y, l.s.O}, b, low, false)
+		return
+	}
+	l.call = linearCall{pool: p, n: n, x: x, w: w, b: b, y: y, low: low}
 	l.forward()
 	l.call = linearCall{}
 }

@@ -13,6 +13,7 @@ func TestFullyConnected(t *testing.T) {
 			t.Run(fmt.Sprintf("%+v×%d", s, n), func(t *testing.T) { checkFullyConnected(t, s, n, uint32(i*4+n)) })
 		}
 	}
+	t.Run("large weights", func(t *testing.T) { checkFullyConnected(t, Linear{259, 260}, 3, 5) })
 	t.Run("long micro-batch", func(t *testing.T) { checkFullyConnected(t, Linear{2, 3}, 600, 16) })
 }
 
