@@ -15,7 +15,7 @@ type FullyConnected struct {
 	isa    *isa
 	small  *correlation // for Forward, where the weights fit into a cache: then they are packed after all
 	xt     []float32    // x in panels [n/cols][I][cols], zeros for missing examples
-	packed []float32    // x in chunks [I/treeChunk][n][treeChunk] where its rows would be in each other's way in the cache
+	packed []float32    // x in chunks [I/chunk][n][chunk] where its rows would be in each other's way in the cache
 	tail   []float32    // [n][16]: what is left of x's rows after whole 16s, then a one
 	call   linearCall
 }

@@ -2,9 +2,12 @@ package kernels
 
 import "unsafe"
 
-// treeChunk is how many inputs a kernel call goes over: with the examples of a
-// batch of 32 they fill half of a first level cache.
-const treeChunk = 128
+// treeChunk is how many columns a call of a tree kernel goes over, a multiple of
+// 16, when its sums have n products: as many as leave B in a core's cache, since a
+// row of C is written in that many pieces, which memory likes to be long.
+func treeChunk(n int) int { return min(max(treeFloats/n, 128), 2048) &^ 15 }
+
+const treeFloats = 32 << 10
 
 // streamFloats is how large gradients are that are not kept in the cache for
 // whoever reads them next: they would not stay there.
@@ -16,11 +19,11 @@ func (l *FullyConnected) backwardWeights() {
 	l.makeTail()
 	if l.packedFloats(call.n) > 0 {
 		l.packed = grow(l.packed, l.packedFloats(call.n))
-		p.run((l.s.I+treeChunk-1)/treeChunk, (*chunkJob)(l))
+		p.run((l.s.I+treeChunk(call.n)-1)/treeChunk(call.n), (*chunkJob)(l))
 	}
 	rows := l.isa.treeRows * max(1, min(8, l.s.O/l.isa.treeRows/(4*p.threads)))
 	call.outputs = newPartition(l.s.O, rows)
-	p.reserve((stackDepth(call.cuts) + 2) * maxTreeRows * treeChunk)
+	p.reserve((stackDepth(call.cuts) + 2) * maxTreeRows * treeChunk(call.n))
 	p.run(call.outputs.parts, (*linearWeightsJob)(l))
 }
 
@@ -38,8 +41,9 @@ type chunkJob FullyConnected
 
 func (j *chunkJob) do(_, task int) {
 	l := (*FullyConnected)(j)
-	i := task * treeChunk
-	width := min(treeChunk, l.s.I-i)
+	chunk := treeChunk(l.call.n)
+	i := task * chunk
+	width := min(chunk, l.s.I-i)
 	dst := l.packed[l.call.n*i:]
 	for n := range l.call.n {
 		copy(dst[n*width:][:width], l.call.x[n*l.s.I+i:])
@@ -67,8 +71,9 @@ func (j *linearWeightsJob) do(thread, task int) {
 	t := &call.pool.locals[thread].tree
 	whole := s.I &^ 15
 	tiles := newPartition(outputs, l.isa.treeRows)
-	for i := 0; i < whole; i += treeChunk {
-		width := min(treeChunk, whole-i)
+	chunk := treeChunk(call.n)
+	for i := 0; i < whole; i += chunk {
+		width := min(chunk, whole-i)
 		b, bStep := &call.x[i], s.I
 		if l.packedFloats(call.n) > 0 {
 			b, bStep = &l.packed[call.n*i], width
@@ -80,7 +85,7 @@ func (j *linearWeightsJob) do(thread, task int) {
 			l.treeTile(thread, t, o+r, rows)
 		}
 	}
-	last := call.pool.space(thread, (stackDepth(call.cuts)+2)*maxTreeRows*treeChunk)[:maxTreeRows*16]
+	last := call.pool.space(thread, (stackDepth(call.cuts)+2)*maxTreeRows*treeChunk(call.n))[:maxTreeRows*16]
 	for q := range tiles.parts {
 		r, rows := tiles.part(q)
 		*t = treeTile{b: unsafe.Pointer(&l.tail[0]), bStep: 4 * 16, c: unsafe.Pointer(&last[0]), cRow: 4 * 16, groups: 1}
@@ -116,7 +121,7 @@ func (l *FullyConnected) irregularTree(thread int, whole treeTile, rows int) {
 	call := &l.call
 	local := &call.pool.locals[thread]
 	t, size := &local.tree, rows*int(whole.groups)*16
-	stack := call.pool.space(thread, (stackDepth(call.cuts)+2)*maxTreeRows*treeChunk)[maxTreeRows*16:]
+	stack := call.pool.space(thread, (stackDepth(call.cuts)+2)*maxTreeRows*treeChunk(call.n))[maxTreeRows*16:]
 	*t = whole
 	t.cRow = 64 * whole.groups
 	var order treeOrder

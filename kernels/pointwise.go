@@ -112,8 +112,9 @@ func (g *pointwiseGradient) trees(l *local, b *pointwiseBlock) bool {
 		return false
 	}
 	tiles := newPartition(b.outputs, g.isa.treeRows)
-	for c := 0; c < b.channels; c += treeChunk {
-		t.groups = uintptr(min(treeChunk, b.channels-c) / 16)
+	chunk := treeChunk(call.cuts[len(call.cuts)-1] * g.s.OutH() * g.s.OutW())
+	for c := 0; c < b.channels; c += chunk {
+		t.groups = uintptr(min(chunk, b.channels-c) / 16)
 		t.b = call.x.at(0, b.channel+c)
 		for q := range tiles.parts {
 			o, rows := tiles.part(q)
