@@ -29,14 +29,14 @@ type trainFile struct {
 	Others []float64 `json:"others"` // cores that other processes used
 }
 
-// train measures a model's step and its training in turn.
+// train measures a model's step and its training in turn; each is seconds long, and there are fewer alternations.
 func (s settings) train(ctx context.Context, m subject) error {
 	command := []string{
 		s.coordinator, "train", "--model", m.model, "--batch", fmt.Sprint(m.batch), "--threads", fmt.Sprint(s.threads),
-		"--epochs", "4", "--no-progress", "-o", "json",
+		"--epochs", "10", "--no-progress", "-o", "json",
 	}
 	f := trainFile{Origin: s.origin(strings.Join(command, " ")), Model: m.model, Batch: m.batch}
-	for repeats := 0; len(f.Step) < s.alternations; {
+	for repeats := 0; len(f.Step) < (s.alternations+1)/2; {
 		step, others, err := one[bench.StepResult](ctx, s, s.step(m)...)
 		if err != nil {
 			return err
