@@ -29,7 +29,8 @@ type trainFile struct {
 	Others []float64 `json:"others"` // cores that other processes used
 }
 
-// train measures a model's step and its training in turn; each is seconds long, and there are fewer alternations.
+// train measures a model's step and its training in turn. A training is seconds
+// long, so there are fewer alternations.
 func (s settings) train(ctx context.Context, m subject) error {
 	command := []string{
 		s.coordinator, "train", "--model", m.model, "--batch", fmt.Sprint(m.batch), "--threads", fmt.Sprint(s.threads),
