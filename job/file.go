@@ -16,7 +16,7 @@ type File struct {
 	Name         string // default: the model's name
 	Model        string
 	Data         Source
-	Epochs       int       // default 1
+	Epochs       int       // default 3
 	Batch        int       // examples of a training step, default 256
 	MicroBatches int       // M, a power of two, default 8
 	Seed         uint64    // default 1
@@ -51,7 +51,7 @@ type origin struct {
 }
 
 // defaultEpochs is how long a job runs that does not say it.
-const defaultEpochs = 1
+const defaultEpochs = 3
 
 // Default returns a file that lacks only the model and the data.
 func Default() File {
