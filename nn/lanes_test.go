@@ -47,8 +47,14 @@ func TestLanesAgreeWithDirect(t *testing.T) {
 	for _, pool2 := range []Layer{MaxPool{Kernel: 2}, AvgPool{Kernel: 2}} {
 		for _, activation := range []Layer{ReLU{}, Tanh{}} {
 			model := Chain{
-				Conv{Out: 5, Kernel: 3, Pad: 1}, activation, pool2, Conv{Out: 7, Kernel: 2, Stride: 2}, activation,
-				Conv{Out: 20, Kernel: 3, Pad: 1}, activation, GlobalAvgPool{}, Linear{Out: 4},
+				Conv{Out: 5, Kernel: 3, Pad: 1},
+				activation, pool2,
+				Conv{Out: 7, Kernel: 2, Stride: 2},
+				activation,
+				Conv{Out: 20, Kernel: 3, Pad: 1},
+				activation,
+				GlobalAvgPool{},
+				Linear{Out: 4},
 			}
 			t.Run(fmt.Sprint(activation, pool2), func(t *testing.T) {
 				var grads [2][]float32
