@@ -63,9 +63,8 @@ func (s LaneStage) Out() (o, h, w int) {
 // computes 16 examples side by side: one in each lane of the vectors. A task is 16
 // examples (a group) through all the stages, forward or backward, in the
 // second-level cache; channels that are too few to fill a vector do not matter,
-// nor do odd sizes of images. The layout is that of Zlateski, Jia, Li and Durand
-// ("The anatomy of efficient FFT and Winograd convolutions on modern CPUs", 2019)
-// and of ZNN, taken over the batch.
+// nor do odd sizes of images. The layout, examples innermost, is
+// that of Krizhevsky's cuda-convnet (2012).
 //
 // Forward computes, for each stage and example,
 //
