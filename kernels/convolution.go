@@ -23,7 +23,7 @@ type algorithm interface {
 	forward(p *Pool, n int, x Maps, b []float32, relu bool, y Maps)
 	backwardData(p *Pool, n int, gy, gx Maps, add bool)
 	backwardWeights(p *Pool, x, gy Maps, cuts []int, gw, gb []float32)
-	bytes(n int) int
+	bytes(cuts []int) int
 }
 
 // NewConvolution plans the convolution s; direct forbids the algorithms that
@@ -45,8 +45,12 @@ func chooseAlgorithm(s Conv, direct bool) algorithm {
 // Algorithm names the algorithm for people.
 func (c *Convolution) Algorithm() string { return c.name() }
 
-// Bytes is the memory that the plan holds when it serves n examples.
-func (c *Convolution) Bytes(n int) int { return c.bytes(n) }
+// Bytes is the memory that the plan holds when it serves the micro-batches that
+// cuts are the boundaries of.
+func (c *Convolution) Bytes(cuts []int) int {
+	lastCut("Convolution.Bytes", cuts)
+	return c.bytes(cuts)
+}
 
 // Pack takes the weights [O][C][KH][KW] into the plan: for Forward, and for
 // BackwardData if backward says so.

@@ -139,7 +139,7 @@ func (d *direct) backwardWeights(p *Pool, x, gy Maps, cuts []int, gw, gb []float
 	d.weights.run(p, x, gy, cuts, gw, gb)
 }
 
-func (d *direct) bytes(int) int {
+func (d *direct) bytes([]int) int {
 	n := d.forth.floats()
 	for i := range d.back {
 		n += d.back[i].floats()

@@ -107,6 +107,7 @@ func (w *winograd) backwardWeights(p *Pool, x, gy Maps, cuts []int, gw, gb []flo
 	w.gradient.run(p, x, gy, cuts, gw, gb)
 }
 
-func (w *winograd) bytes(n int) int {
-	return w.forth.bytes(n) + w.back.bytes(n) + w.gradient.bytes(n)
+func (w *winograd) bytes(cuts []int) int {
+	n := cuts[len(cuts)-1]
+	return w.forth.bytes(n) + w.back.bytes(n) + w.gradient.bytes(cuts)
 }

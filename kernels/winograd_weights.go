@@ -79,9 +79,23 @@ func (g *winogradGradient) tileFloats() int {
 
 func (g *winogradGradient) blockTiles() int { return max(g.blockFloats/g.tileFloats(), 1) }
 
-func (g *winogradGradient) bytes(n int) int {
-	tiles := min(g.x.grid.tiles()*n, max(g.blockTiles(), piece))
-	return 4 * (tiles*g.tileFloats() + 2*winogradPoints*16)
+func (g *winogradGradient) bytes(cuts []int) int {
+	g.cuts, g.split = cuts, 1
+	g.cut()
+	points, stacks := g.kept()
+	largest := 0
+	for rest := g.pieces; len(rest) > 0; {
+		g.block, rest = g.nextBlock(rest)
+		largest = max(largest, g.planesFloats(g.blockSize()))
+	}
+	g.cuts, g.block = nil, nil
+	tasks := (g.s.C + g.blockRows() - 1) / g.blockRows() * g.panels()
+	return 4 * (largest + tasks*(points+stacks))
+}
+
+// planesFloats is the floats of a block's transformed tiles.
+func (g *winogradGradient) planesFloats(tiles int) int {
+	return planesFloats(tiles, g.s.C, g.blockRows(), 0) + planesFloats(tiles, g.s.O, g.isa.cols, 0)
 }
 
 // run computes gw and gb.
@@ -95,7 +109,7 @@ func (g *winogradGradient) run(p *Pool, x, gy Maps, cuts []int, gw, gb []float32
 		g.last = len(rest) == 0
 		tiles := g.blockSize()
 		rows, cols := g.blockRows(), g.isa.cols
-		g.memory = grow(g.memory, planesFloats(tiles, g.s.C, rows, 0)+planesFloats(tiles, g.s.O, cols, 0))
+		g.memory = grow(g.memory, g.planesFloats(tiles))
 		var memory []float32
 		g.v, memory = newPlanes(g.memory, tiles, g.s.C, rows, 0)
 		g.d, _ = newPlanes(memory, tiles, g.s.O, cols, 0)
@@ -120,26 +134,27 @@ func (g *winogradGradient) divide(p *Pool) int {
 // placeSums makes room for sums: in a thread's scratch, but in the plan's memory
 // where they outlive a block.
 func (g *winogradGradient) placeSums(tasks int) {
-	blocks, spanning := 0, false
-	for rest := g.pieces; len(rest) > 0; blocks++ {
-		var block []winogradPiece
-		block, rest = g.nextBlock(rest)
-		spanning = spanning || !block[len(block)-1].closes
-	}
-	g.keptPoints, g.keptStacks = 0, 0
-	scratch := transformTemp
-	if spanning {
-		g.keptPoints = g.pointsSize()
-	} else {
-		scratch += g.pointsSize()
-	}
-	if blocks > 1 {
-		g.keptStacks = g.stackSize()
-	} else {
-		scratch += g.stackSize()
-	}
+	g.keptPoints, g.keptStacks = g.kept()
+	scratch := transformTemp + g.pointsSize() - g.keptPoints + g.stackSize() - g.keptStacks
 	g.pool.reserve(max(tileScratch, scratch))
 	g.sums = grow(g.sums, tasks*(g.keptPoints+g.keptStacks))
+}
+
+// kept is the floats of a task's sums that outlive a block: those at the points
+// where a block ends within a micro-batch, and the stack where there are more
+// blocks than one.
+func (g *winogradGradient) kept() (points, stacks int) {
+	blocks := 0
+	for rest := g.pieces; len(rest) > 0; blocks++ {
+		var block []winogradPiece
+		if block, rest = g.nextBlock(rest); !block[len(block)-1].closes {
+			points = g.pointsSize()
+		}
+	}
+	if blocks > 1 {
+		stacks = g.stackSize()
+	}
+	return points, stacks
 }
 
 // cut lists the pieces of the call.

@@ -100,7 +100,7 @@ func TestMemory(t *testing.T) {
 			before := heap()
 			s := newStep(t, m.name, m.little, 9, 1)
 			s.take()
-			got, want := heap()-before, s.net.Memory(9)
+			got, want := heap()-before, s.net.Memory(9, microBatches)
 			runtime.KeepAlive(s)
 			// Work space of the thread, tables and rounding up come on top.
 			parameters := want.Parameters + want.Gradient

@@ -62,7 +62,7 @@ func (c *conv) macs() int          { return c.s.FLOPs() / 2 }
 func (c *conv) algorithm() string  { return c.plan.Algorithm() }
 func (c *conv) window() (int, int) { return c.s.KH, c.s.StrideH }
 
-func (c *conv) memory(n int) (packed, activations int) { return c.plan.Bytes(n), 0 }
+func (c *conv) memory(cuts []int) (packed, activations int) { return c.plan.Bytes(cuts), 0 }
 
 func (c *conv) traits() traits {
 	t := traits{windows: true, adds: true}

@@ -54,7 +54,9 @@ type dropout struct {
 func (d *dropout) out() Shape     { return d.shape }
 func (d *dropout) traits() traits { return traits{inPlace: true, keepsSigns: true} }
 
-func (d *dropout) memory(n int) (packed, activations int) { return 0, n * d.shape.Len() }
+func (d *dropout) memory(cuts []int) (packed, activations int) {
+	return 0, cuts[len(cuts)-1] * d.shape.Len()
+}
 
 func (d *dropout) forward(r *run, x, y kernels.Maps) {
 	switch {

@@ -137,7 +137,8 @@ func (o *lanes) out() Shape     { return o.shape }
 func (o *lanes) traits() traits { return traits{} }
 func (o *lanes) takesImages()   {}
 
-func (o *lanes) memory(n int) (packed, activations int) {
+func (o *lanes) memory(cuts []int) (packed, activations int) {
+	n := cuts[len(cuts)-1]
 	activations = o.plan.Bytes(n)
 	if o.turned() {
 		activations += 2 * floatBytes * n * o.shape.Len()

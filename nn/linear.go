@@ -45,7 +45,9 @@ func (l *linear) out() Shape        { return Shape{l.s.O, 1, 1} }
 func (l *linear) macs() int         { return l.s.FLOPs() / 2 }
 func (l *linear) algorithm() string { return "matrix product" }
 
-func (l *linear) memory(n int) (packed, activations int) { return l.plan.Bytes(n), 0 }
+func (l *linear) memory(cuts []int) (packed, activations int) {
+	return l.plan.Bytes(cuts[len(cuts)-1]), 0
+}
 
 func (l *linear) traits() traits {
 	if l.relu {

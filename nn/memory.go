@@ -17,11 +17,16 @@ func (m Memory) Total() int {
 
 const floatBytes = 4
 
-// Memory is what computing the gradient of n examples takes.
-func (n *Net) Memory(examples int) Memory {
+// Memory is what computing the gradient of so many examples takes, in so many
+// micro-batches, a power of two.
+func (n *Net) Memory(examples, microBatches int) Memory {
+	cuts := make([]int, microBatches+1)
+	for m := range cuts {
+		cuts[m] = m * examples / microBatches
+	}
 	b := newBinder(n.options, false)
 	op := n.mustBind(b)
-	m := op.memory(examples)
+	m := op.memory(cuts)
 	m.Parameters, m.Gradient = floatBytes*n.params, floatBytes*n.params
 	images := n.in.Len()
 	if op.reorders(n.in) {
@@ -38,12 +43,13 @@ func (n *Net) Memory(examples int) Memory {
 // A holder is an operator with memory of its own beside the chain's.
 type holder interface {
 	// packed is the kernels', activations what is kept of values for backward.
-	memory(examples int) (packed, activations int)
+	memory(cuts []int) (packed, activations int)
 }
 
 // memory is what the chain's operators and the buffers between them hold, but
 // for the gradients.
-func (c *chain) memory(examples int) (m Memory) {
+func (c *chain) memory(cuts []int) (m Memory) {
+	examples := cuts[len(cuts)-1]
 	for i := range c.links {
 		l := &c.links[i]
 		if c.buffers(i) {
@@ -51,12 +57,12 @@ func (c *chain) memory(examples int) (m Memory) {
 		}
 		switch op := l.op.(type) {
 		case holder:
-			packed, activations := op.memory(examples)
+			packed, activations := op.memory(cuts)
 			m.Packed += packed
 			m.Activations += activations
 		case *branches:
 			for _, branch := range op.chains {
-				inner := branch.memory(examples)
+				inner := branch.memory(cuts)
 				m.Packed += inner.Packed
 				m.Activations += inner.Activations
 			}

@@ -82,6 +82,7 @@ type Pass struct {
 	net    *Net
 	op     *chain
 	run    run
+	piece  int // examples that Evaluate computes at once
 	losses []float64
 	images []float32 // as maps, where that is another order
 	logits []float32
@@ -93,7 +94,8 @@ type Pass struct {
 func (n *Net) NewPass(pool *kernels.Pool) *Pass {
 	b := newBinder(n.options, false)
 	op := n.mustBind(b)
-	return &Pass{net: n, op: op, run: run{pool: pool, packers: b.packers, gradients: make([][2][]float32, len(b.sides))}}
+	piece := min(max(1, evaluationBytes/op.memory([]int{0, 1}).Activations), evaluationPiece)
+	return &Pass{net: n, op: op, piece: piece, run: run{pool: pool, packers: b.packers, gradients: make([][2][]float32, len(b.sides))}}
 }
 
 // Gradient computes the sums over the node's examples and overwrites grad with
@@ -130,18 +132,13 @@ const (
 	evaluationBytes = 256 << 20
 )
 
-// evaluationPiece is how many examples Evaluate computes at once.
-func (p *Pass) evaluationPiece() int {
-	return min(max(1, evaluationBytes/p.op.memory(1).Activations), evaluationPiece)
-}
-
 // Evaluate computes the sums that Gradient would without dropout, and without
 // the gradient, a piece of the examples at a time.
 func (p *Pass) Evaluate(params []float32, b Batch) Sums {
 	n := p.check(params, b)
 	p.begin(params, false)
 	p.losses = grown(p.losses, n)
-	correct, size, piece := 0, p.net.in.Len(), p.evaluationPiece()
+	correct, size, piece := 0, p.net.in.Len(), p.piece
 	for low := 0; low < n; low += piece {
 		high := min(low+piece, n)
 		correct += p.forward(b.Images[low*size:high*size], b.Labels[low:high], p.losses[low:high], nil)

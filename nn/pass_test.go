@@ -83,7 +83,7 @@ func TestEmptyNode(t *testing.T) {
 func TestEvaluationInPieces(t *testing.T) {
 	net := build(t, everything(0.5), smallInput)
 	params := initial(net)
-	piece := net.NewPass(pool(t, 1)).evaluationPiece()
+	piece := net.NewPass(pool(t, 1)).piece
 	n := 2*piece + 75
 	b := batchOf(net, n, 2)
 	p := net.NewPass(pool(t, 2))

@@ -43,7 +43,9 @@ func (m *maxPool) window() (int, int) { return m.s.KH, m.s.StrideH }
 
 func (m *maxPool) traits() traits { return traits{windows: true, adds: true} }
 
-func (m *maxPool) memory(n int) (packed, activations int) { return 0, n * m.s.Out() }
+func (m *maxPool) memory(cuts []int) (packed, activations int) {
+	return 0, cuts[len(cuts)-1] * m.s.Out()
+}
 
 // takeReLU takes the derivative of the ReLU of the convolution before: where a
 // window's maximum is ReLU's 0, no gradient passes.

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"convoy/cmd/internal/cli"
+	"convoy/job"
 	"convoy/models"
 	"convoy/nn"
 )
@@ -205,7 +206,7 @@ func summaryOf(m models.Model, o summaryOptions) (summary, error) {
 		})
 	}
 	if o.batch > 0 {
-		b := net.Memory(o.batch)
+		b := net.Memory(o.batch, job.Default().MicroBatches)
 		s.Memory = &memorySummary{b.Parameters, b.Gradient, b.Packed, b.Activations, b.Gradients, b.Total()}
 	}
 	return s, nil
@@ -230,7 +231,7 @@ func printSummary(w io.Writer, s summary) error {
 	if err := table(w, rows); err != nil || s.Memory == nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(w, "\nmemory to train on %d examples at a time, without the optimizer's\n\n", s.Batch); err != nil {
+	if _, err := fmt.Fprintf(w, "\nmemory to train on %d examples in %d micro-batches, without the optimizer's\n\n", s.Batch, job.Default().MicroBatches); err != nil {
 		return err
 	}
 	m := s.Memory
