@@ -96,6 +96,23 @@ func TestParseBusy(t *testing.T) {
 	}
 }
 
+func TestQuietly(t *testing.T) {
+	s := settings{threads: 0} // no core is waited for
+	calls := 0
+	noisy := func(int) (string, float64, error) { calls++; return "text", 1 - float64(calls)*0.3, nil }
+	if text, others, err := s.quietly(noisy); text != "text" || calls != 3 || others > quiet || err != nil {
+		t.Errorf("%q after %d calls with %g, %v", text, calls, others, err)
+	}
+	always := func(int) (string, float64, error) { calls++; return "text", 1, nil }
+	if _, _, err := s.quietly(always); err == nil || calls != 3+patience {
+		t.Errorf("%d calls, %v", calls, err)
+	}
+	s.disturbed = true
+	if text, _, err := s.quietly(always); text != "text" || err != nil {
+		t.Errorf("%q, %v", text, err)
+	}
+}
+
 func TestChoose(t *testing.T) {
 	if got, err := choose("model", "vgg11, lenet", modelNames()); err != nil || !slices.Equal(got, []string{"vgg11", "lenet"}) {
 		t.Errorf("%v, %v", got, err)

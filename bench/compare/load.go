@@ -8,8 +8,11 @@ import (
 )
 
 // quiet is how many cores other processes may use while something is measured,
-// before the measurement is repeated.
-const quiet = 0.15
+// and patience how often it is measured until they do not use more.
+const (
+	quiet    = 0.15
+	patience = 5
+)
 
 // busy is the time that the first cpus have not been idle since the machine was
 // started, time stolen by a hypervisor included; ok is false where the system does
@@ -55,4 +58,16 @@ func (w watch) others(own time.Duration) float64 {
 		return 0
 	}
 	return max(0, (b-w.busy-own).Seconds()/time.Since(w.begin).Seconds())
+}
+
+// awaitQuiet waits until others leave the first cpus alone for a second, but not
+// for long.
+func awaitQuiet(cpus int) {
+	for i := 0; i < 30 && cpus > 0; i++ {
+		w := startWatch(cpus)
+		time.Sleep(time.Second)
+		if w.others(0) <= quiet {
+			return
+		}
+	}
 }

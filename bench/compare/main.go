@@ -45,6 +45,7 @@ type settings struct {
 	coordinator, torch string
 	python             string
 	document, raw      string
+	disturbed          bool // what others disturb counts
 }
 
 func main() {
@@ -68,6 +69,7 @@ func run(ctx context.Context) error {
 	flag.StringVar(&s.torch, "torch", "bench/torch", "folder of the PyTorch programs")
 	flag.StringVar(&s.document, "document", "docs/benchmarks.md", "document whose tables are written")
 	flag.StringVar(&s.raw, "raw", "docs/benchmarks", "folder of the raw figures")
+	flag.BoolVar(&s.disturbed, "disturbed", false, "take what is measured while other processes use the cores")
 	flag.Parse()
 	if flag.NArg() > 0 || s.threads < 1 || s.alternations < 1 {
 		return errors.New("want flags alone, and at least one thread and alternation; see --help")
@@ -110,32 +112,28 @@ func modelNames() []string {
 	return names
 }
 
-// measure measures what was asked for; what was measured before an error stays.
+// measure measures what was asked for. What cannot be measured leaves the figures
+// of an earlier run, and the rest goes on.
 func (s settings) measure(ctx context.Context) error {
+	var all error
+	do := func(part string, m subject, f func(context.Context, subject) error) {
+		if ctx.Err() != nil || !slices.Contains(s.parts, part) {
+			return
+		}
+		if err := f(ctx, m); err != nil {
+			progress("%s of %s: %v", part, m.model, err)
+			all = errors.Join(all, fmt.Errorf("%s of %s: %w", part, m.model, err))
+		}
+	}
 	for _, m := range subjects {
-		if !slices.Contains(s.models, m.model) {
-			continue
-		}
-		if slices.Contains(s.parts, "steps") {
-			if err := s.steps(ctx, m); err != nil {
-				return fmt.Errorf("step of %s: %w", m.model, err)
+		if slices.Contains(s.models, m.model) {
+			do("steps", m, s.steps)
+			if slices.Contains(trained, m.model) {
+				do("train", m, s.train)
 			}
-		}
-		if slices.Contains(s.parts, "train") && slices.Contains(trained, m.model) {
-			if err := s.train(ctx, m); err != nil {
-				return fmt.Errorf("training of %s: %w", m.model, err)
-			}
-		}
-		if slices.Contains(s.parts, "layers") {
-			if err := s.layers(ctx, m); err != nil {
-				return fmt.Errorf("layers of %s: %w", m.model, err)
-			}
+			do("layers", m, s.layers)
 		}
 	}
-	if slices.Contains(s.parts, "errors") {
-		if err := s.errors(ctx); err != nil {
-			return fmt.Errorf("rounding errors: %w", err)
-		}
-	}
-	return nil
+	do("errors", subject{model: "all layers"}, s.errors)
+	return errors.Join(all, ctx.Err())
 }

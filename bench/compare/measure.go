@@ -13,9 +13,30 @@ import (
 	"convoy/bench"
 )
 
-// call runs a program on the first cores alone, as many as there are threads, and
-// returns what it printed, and how many cores other processes used meanwhile.
+// call runs a program and returns what it printed, and how many cores other
+// processes used meanwhile.
 func (s settings) call(ctx context.Context, args ...string) (text string, others float64, err error) {
+	return s.quietly(func(int) (string, float64, error) { return s.callOnce(ctx, args...) })
+}
+
+// quietly repeats a run that other processes disturbed: PyTorch's threads spin
+// while they wait for one another, and are ten times as slow where one of them has
+// to share its core.
+func (s settings) quietly(run func(attempt int) (string, float64, error)) (text string, others float64, err error) {
+	for i := range patience {
+		if i > 0 {
+			progress("others used %.2f cores: once more", others)
+			awaitQuiet(s.threads)
+		}
+		if text, others, err = run(i); err != nil || others <= quiet || s.disturbed {
+			return text, others, err
+		}
+	}
+	return "", others, fmt.Errorf("others used %.2f cores after %d attempts: measure on a quiet machine, or with --disturbed", others, patience)
+}
+
+// callOnce runs a program on the first cores alone, as many as there are threads.
+func (s settings) callOnce(ctx context.Context, args ...string) (text string, others float64, err error) {
 	if taskset, err := exec.LookPath("taskset"); err == nil && runtime.NumCPU() > s.threads {
 		args = append([]string{taskset, "--cpu-list", fmt.Sprintf("0-%d", s.threads-1)}, args...)
 	}
@@ -71,26 +92,19 @@ func (s settings) step(m subject) []string {
 }
 
 // steps measures a model's training step, ours and PyTorch's in both layouts in
-// turn. An alternation that other processes disturbed is repeated, as often as
-// there are alternations; after that it counts.
+// turn.
 func (s settings) steps(ctx context.Context, m subject) error {
 	ours := s.step(m)
 	f := stepsFile{
 		Origin: s.origin(strings.Join(ours, " ")), Model: m.model, Batch: m.batch, Threads: s.threads,
 		Torch: map[string][]torchStep{},
 	}
-	for repeats := 0; len(f.Ours) < s.alternations; {
+	for range s.alternations {
 		r, t, others, err := s.alternation(ctx, m, ours)
 		if err != nil {
 			return err
 		}
-		text := fmt.Sprintf("%s: %.5g images/s, PyTorch %.5g NCHW, %.5g NHWC", m.model, r.ImagesPerSec, t["nchw"].ImagesPerSec, t["nhwc"].ImagesPerSec)
-		if others > quiet && repeats < s.alternations {
-			progress("%s; others used %.2f cores: once more", text, others)
-			repeats++
-			continue
-		}
-		progress("%s", text)
+		progress("%s: %.5g images/s, PyTorch %.5g NCHW, %.5g NHWC", m.model, r.ImagesPerSec, t["nchw"].ImagesPerSec, t["nhwc"].ImagesPerSec)
 		f.Ours = append(f.Ours, r)
 		f.Others = append(f.Others, others)
 		for _, layout := range layouts {
@@ -198,7 +212,7 @@ func (s settings) torchLayers(ctx context.Context, r bench.KernelsResult, result
 }
 
 // errors computes the kernels' rounding errors and PyTorch's on the same data.
-func (s settings) errors(ctx context.Context) error {
+func (s settings) errors(ctx context.Context, _ subject) error {
 	dir, err := os.MkdirTemp("", "cases-*")
 	if err != nil {
 		return err
@@ -207,7 +221,7 @@ func (s settings) errors(ctx context.Context) error {
 	if err := writeCases(dir, s.threads); err != nil {
 		return err
 	}
-	text, _, err := s.call(ctx, s.program("kernel_error.py", dir)...)
+	text, _, err := s.callOnce(ctx, s.program("kernel_error.py", dir)...)
 	if err != nil {
 		return err
 	}

@@ -37,7 +37,7 @@ func (s settings) train(ctx context.Context, m subject) error {
 		"--epochs", "10", "--no-progress", "-o", "json",
 	}
 	f := trainFile{Origin: s.origin(strings.Join(command, " ")), Model: m.model, Batch: m.batch}
-	for repeats := 0; len(f.Step) < (s.alternations+1)/2; {
+	for range (s.alternations + 1) / 2 {
 		step, others, err := one[bench.StepResult](ctx, s, s.step(m)...)
 		if err != nil {
 			return err
@@ -47,11 +47,7 @@ func (s settings) train(ctx context.Context, m subject) error {
 			return err
 		}
 		others = max(others, o)
-		progress("%s: %.5g images/s in steps, %.5g in training; others used %.2f cores", m.model, step.ImagesPerSec, speed, others)
-		if others > quiet && repeats < s.alternations {
-			repeats++
-			continue
-		}
+		progress("%s: %.5g images/s in steps, %.5g in training", m.model, step.ImagesPerSec, speed)
 		f.Step, f.Train, f.Others = append(f.Step, step.ImagesPerSec), append(f.Train, speed), append(f.Others, others)
 	}
 	return writeRaw(s.path("train", m.model), f)
@@ -64,7 +60,9 @@ func (s settings) trainOnce(ctx context.Context, command []string) (speed, other
 		return 0, 0, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	text, others, err := s.call(ctx, append(command, "--out", filepath.Join(dir, "run"))...)
+	text, others, err := s.quietly(func(attempt int) (string, float64, error) {
+		return s.callOnce(ctx, append(command, "--out", filepath.Join(dir, fmt.Sprint(attempt)))...)
+	})
 	if err != nil {
 		return 0, 0, err
 	}
