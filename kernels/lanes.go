@@ -34,20 +34,25 @@ type LaneStage struct {
 // Limits of the stages that Lanes takes.
 const (
 	laneChannels = 16      // of the input and of the output
-	laneFloats   = 1 << 15 // of an example's padded input and convolution: 2 MiB for all lanes
+	laneFloats   = 1 << 14 // of what an example keeps in a stage: 1 MiB for all lanes
 )
 
 // Fits reports whether Lanes takes the stage: a question of one example's
 // geometry alone. There are at most 16 channels on either side, the kernel has at
-// most 256 taps, a row of the output at most 256 pixels, and the padded input and
-// the convolution of one example at most 32768 values together, so that those of
-// 16 examples stay in a second-level cache.
+// most 256 taps and a row of the output at most 256 pixels, and the padded input
+// and the convolution of one example, or what a maximum leaves of it, are at most
+// 16384 values, so that those of 16 examples stay in a second-level cache. From
+// there on the direct algorithm is as fast.
 func (s LaneStage) Fits() bool {
 	c := s.Conv
-	return c.Check() == nil && c.C <= laneChannels && c.O <= laneChannels &&
-		c.KH*c.KW <= piece && c.OutW() <= piece &&
-		c.C*(c.H+2*c.PadH)*(c.W+2*c.PadW)+c.Out() <= laneFloats &&
-		(s.Pooling == Unpooled || c.OutH() >= 2 && c.OutW() >= 2)
+	if c.Check() != nil || c.C > laneChannels || c.O > laneChannels || c.KH*c.KW > piece || c.OutW() > piece {
+		return false
+	}
+	kept := c.Out()
+	if s.Pooling == MaxPooled {
+		kept /= 4
+	}
+	return c.C*(c.H+2*c.PadH)*(c.W+2*c.PadW)+kept <= laneFloats && (s.Pooling == Unpooled || c.OutH() >= 2 && c.OutW() >= 2)
 }
 
 // Out is the shape of one example's output, [O][H][W].
