@@ -84,6 +84,7 @@ type weightBlock struct {
 	channel, channels int
 	output, outputs   int
 	bias              bool
+	tiles             int // that use a panel of outputs
 	t                 *tile
 	x, gy             []float32 // a piece's, as gathered
 	sums              []float32 // [panel][row][column][channel][cols] and, where bias, [panel][cols]
@@ -97,6 +98,7 @@ func (j *weightJob) do(thread, task int) {
 	b := &l.weights
 	g.take(b, task)
 	b.bias = call.gb != nil && b.row == 0 && b.channel == 0
+	b.tiles = b.rows * newPartition(g.s.KW*b.channels, g.isa.rows).parts
 	b.t = &l.tile
 	space := call.pool.space(thread, g.scratch())
 	x, gy := g.xFloats(), g.gyFloats()
@@ -134,7 +136,9 @@ var one = []float32{1}
 func (g *weightGradient) addPiece(b *weightBlock, q pixelPiece) {
 	cols := g.isa.cols
 	for o := 0; o < b.outputs; o += cols {
-		g.gatherOutputs(b, q, o)
+		if !b.inPlace(o, cols) {
+			g.gatherOutputs(b, q, o)
+		}
 	}
 	s := g.s
 	line := ((q.width-1)*s.StrideW + s.KW) * b.channels
@@ -156,6 +160,16 @@ func (g *weightGradient) addPiece(b *weightBlock, q pixelPiece) {
 		g.addRow(b, q, row, unsafe.Pointer(&b.x[0]))
 	}
 }
+
+// inPlace reports whether the panel of gradients from output o on is read where it
+// is: it is whole, and too few tiles use it for a copy to pay.
+func (b *weightBlock) inPlace(o, cols int) bool {
+	return b.tiles <= fewTiles && o+panelWidth(b.outputs-o, cols) <= b.outputs
+}
+
+// fewTiles is how many tiles a copy of their gradients has to serve before it is
+// worth its time; more of them are faster when their operands lie together.
+const fewTiles = 12
 
 // gatherOutputs makes a panel of the gradients of a piece's pixels.
 func (g *weightGradient) gatherOutputs(b *weightBlock, q pixelPiece, o int) {
@@ -233,6 +247,9 @@ func (g *weightGradient) addRow(b *weightBlock, q pixelPiece, row int, a unsafe.
 		width := panelWidth(b.outputs-o, cols)
 		t := b.t
 		t.b, t.bStep = unsafe.Pointer(&b.gy[o*n]), uintptr(4*width)
+		if b.inPlace(o, cols) {
+			t.b, t.bStep = g.call.gy.at(q.p, b.output+o), uintptr(4*g.call.gy.Pitch)
+		}
 		t.cRow, t.low = uintptr(4*width), noLow
 		t.initRow = t.cRow
 		sums := b.sums[(o*b.rows+row*width)*run:]
