@@ -112,23 +112,26 @@ func (s settings) errorsTable(origins *table) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	t := &table{head: []string{"layer", "shape", "algorithm", "forward", "backward data", "backward weights"}}
+	t := &table{head: []string{"layer", "shape", "algorithm", "direction", "Convoy", "PyTorch NCHW", "PyTorch NHWC", "ratio to the smaller", "to NHWC"}}
 	if found {
 		origins.from("rounding errors", f.Origin, nil)
 	}
 	for _, c := range f.Cases {
-		cell := func(pick func(directions) float64) string {
-			var theirs []float64
-			for _, d := range c.Torch {
-				theirs = append(theirs, pick(d))
+		for _, d := range []struct {
+			name string
+			pick func(directions) float64
+		}{
+			{"forward", func(d directions) float64 { return d.Forward }},
+			{"data", func(d directions) float64 { return d.BackwardData }},
+			{"weights", func(d directions) float64 { return d.BackwardWeights }},
+		} {
+			ours, nchw, nhwc := d.pick(c.Ours), d.pick(c.Torch["nchw"]), d.pick(c.Torch["nhwc"])
+			row := []string{c.Case, c.Shape, c.Algorithm, d.name, number(ours*1e7, 3), number(nchw*1e7, 3), "", fmt.Sprintf("**%.2f**", ours/nchw), ""}
+			if nhwc > 0 { // a matrix product has no layout
+				row[6], row[7], row[8] = number(nhwc*1e7, 3), fmt.Sprintf("**%.2f**", ours/min(nchw, nhwc)), fmt.Sprintf("%.2f", ours/nhwc)
 			}
-			ours, least := pick(c.Ours), slices.Min(theirs)
-			return fmt.Sprintf("%.2f / %.2f = **%.2f**", ours*1e7, least*1e7, ours/least)
+			t.add(row...)
 		}
-		t.add(c.Case, c.Shape, c.Algorithm,
-			cell(func(d directions) float64 { return d.Forward }),
-			cell(func(d directions) float64 { return d.BackwardData }),
-			cell(func(d directions) float64 { return d.BackwardWeights }))
 	}
 	return t.String(), nil
 }
