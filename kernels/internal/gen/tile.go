@@ -96,6 +96,9 @@ func (k *tileKernel) emit() {
 	if !k.columns {
 		k.ahead, k.t0 = k.argument(tileAhead), k.pointer()
 	}
+	if !k.columns {
+		k.prefetchC()
+	}
 	segs := k.argument(tileSegs)
 	count := k.pointer()
 	k.loop(segs, func() {
@@ -185,6 +188,22 @@ func (k *tileKernel) advance(n int) {
 	for _, p := range k.rowPtrs {
 		k.addConst(p, 4*n)
 	}
+}
+
+// prefetchC prefetches where the sums are going to be stored, which often is not in
+// the cache: the stores would fill their queue and hold up the next tile.
+func (k *tileKernel) prefetchC() {
+	const line = 64
+	p, row := k.argument(tileC), k.argument(tileCRow)
+	for i := range k.rows {
+		for j := 0; j < k.width*k.bytes(); j += line {
+			k.prefetch(at(p, j))
+		}
+		if i < k.rows-1 {
+			k.add(p, row)
+		}
+	}
+	k.free(p, row)
 }
 
 // prefetchRows prefetches what is ahead of each row of A.
