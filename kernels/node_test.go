@@ -32,6 +32,14 @@ func TestNodeIsSumOfChildren(t *testing.T) {
 			c.BackwardWeights(p, Maps{x, s.C}, Maps{gy, s.O}, cuts, gw, gb)
 		})
 	}
+	for _, s := range []Conv{squareConv(17, 13, 5, 3, 1, 1), squareConv(16, 7, 20, 5, 1, 2)} {
+		for _, small := range []bool{false, true} {
+			c := newWinogradPlan(s, true, small)
+			checkNodes(t, s, s.In(), s.Out(), s.Weights(), s.O, func(x, gy []float32, cuts []int, gw, gb []float32) {
+				c.BackwardWeights(p, Maps{x, s.C}, Maps{gy, s.O}, cuts, gw, gb)
+			})
+		}
+	}
 	s := Linear{30, 7}
 	l := NewFullyConnected(s)
 	checkNodes(t, s, s.I, s.O, s.Weights(), s.O, func(x, gy []float32, cuts []int, gw, gb []float32) {

@@ -10,18 +10,11 @@ func TestPlansAllocateNothing(t *testing.T) {
 		squareConv(16, 6, 33, 1, 1, 0),
 		squareConv(5, 6, 40, 5, 1, 2),
 	} {
-		const n = 8
-		c := NewConvolution(s, true)
-		z := noise(1)
-		x, y := Maps{z.floats(n * s.In()), s.C}, Maps{z.floats(n * s.Out()), s.O}
-		w, b, cuts := z.floats(s.Weights()), z.floats(s.O), []int{0, 2, 4, 6, 8}
-		gx, gw, gb := Maps{stale(n * s.In()), s.C}, stale(len(w)), stale(s.O)
-		checkAllocations(t, name(s), func() {
-			c.Pack(p, w, true)
-			c.Forward(p, n, x, b, true, y)
-			c.BackwardData(p, n, y, gx, false)
-			c.BackwardWeights(p, x, y, cuts, gw, gb)
-		})
+		checkPlanAllocations(t, p, s, NewConvolution(s, true))
+	}
+	for _, fused := range []bool{false, true} {
+		s := squareConv(16, 9, 33, 3, 1, 1)
+		checkPlanAllocations(t, p, s, newWinogradPlan(s, fused, fused))
 	}
 	for _, s := range []Linear{{40, 30}, {1024, 70}} {
 		const n = 9
@@ -131,4 +124,20 @@ func TestPartition(t *testing.T) {
 			}
 		}
 	}
+}
+
+// checkPlanAllocations checks the three directions of plan.
+func checkPlanAllocations(t *testing.T, p *Pool, s Conv, c *Convolution) {
+	t.Helper()
+	const n = 8
+	z := noise(1)
+	x, y := Maps{z.floats(n * s.In()), s.C}, Maps{z.floats(n * s.Out()), s.O}
+	w, b, cuts := z.floats(s.Weights()), z.floats(s.O), []int{0, 2, 4, 6, 8}
+	gx, gw, gb := Maps{stale(n * s.In()), s.C}, stale(len(w)), stale(s.O)
+	checkAllocations(t, name(s), func() {
+		c.Pack(p, w, true)
+		c.Forward(p, n, x, b, true, y)
+		c.BackwardData(p, n, y, gx, false)
+		c.BackwardWeights(p, x, y, cuts, gw, gb)
+	})
 }

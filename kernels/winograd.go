@@ -13,7 +13,7 @@ package kernels
 //	M[t][o] = Σ V[t][c]·U[c][o], at each of the 36 points
 //	y[t] = max(low, b + outputs4 or outputs2 of M[t])
 //
-// The sum over c is cut evenly into as few FMA chains as have at most 256
+// The sum over c is cut evenly into as few FMA chains as have at most 128
 // products, added in order. Backward-data is the same with gy for x, the kernel
 // turned by 180° and its channels exchanged, and with what gx holds for b where it
 // is to be added to.
@@ -27,9 +27,9 @@ package kernels
 //	gw[c][o] = outputs3 or outputs5 of S[c][o]
 //
 // The sum runs over examples, the tiles of one in row-major order, in pieces of one
-// FMA chain each: as many whole examples as have at most 256 tiles, counted from
+// FMA chain each: as many whole examples as have at most 128 tiles, counted from
 // the micro-batch's first; the tiles of one example cut evenly into as few pieces
-// as have at most 256 where it has more. Pieces are added in order, micro-batches
+// as have at most 128 where it has more. Pieces are added in order, micro-batches
 // after the transform of the output, as tree.Sum does.
 type winograd struct {
 	s        Conv
@@ -38,6 +38,10 @@ type winograd struct {
 	back     winogradPass
 	gradient winogradGradient
 }
+
+// winogradChain is the greatest number of products in one of its chains, half of
+// the direct algorithm's: the transform of the output magnifies their errors.
+const winogradChain = 128
 
 // winogradFits reports whether winograd can compute s at all.
 func winogradFits(s Conv) bool {

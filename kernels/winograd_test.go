@@ -9,7 +9,7 @@ import (
 
 // winogradConvs are shapes with every kind of edge: images smaller than a tile,
 // padding above the kernel, channels that fill no group or panel, sums longer than
-// a piece, more tiles of an example than a piece.
+// a chain, more tiles of an example than a chain, and of some examples.
 var winogradConvs = []Conv{
 	{C: 1, H: 1, W: 1, O: 1, KH: 3, KW: 3, StrideH: 1, StrideW: 1, PadH: 1, PadW: 1},
 	{C: 16, H: 6, W: 6, O: 16, KH: 3, KW: 3, StrideH: 1, StrideW: 1},
@@ -18,6 +18,7 @@ var winogradConvs = []Conv{
 	{C: 66, H: 4, W: 3, O: 5, KH: 3, KW: 3, StrideH: 1, StrideW: 1, PadH: 1, PadW: 2},
 	{C: 258, H: 3, W: 3, O: 2, KH: 3, KW: 3, StrideH: 1, StrideW: 1, PadH: 1, PadW: 1},
 	{C: 1, H: 67, W: 68, O: 1, KH: 3, KW: 3, StrideH: 1, StrideW: 1, PadH: 1, PadW: 1},
+	{C: 2, H: 20, W: 22, O: 1, KH: 3, KW: 3, StrideH: 1, StrideW: 1, PadH: 1, PadW: 1},
 	{C: 1, H: 5, W: 5, O: 1, KH: 5, KW: 5, StrideH: 1, StrideW: 1},
 	{C: 16, H: 6, W: 7, O: 16, KH: 5, KW: 5, StrideH: 1, StrideW: 1, PadH: 2, PadW: 2},
 	{C: 5, H: 4, W: 3, O: 19, KH: 5, KW: 5, StrideH: 1, StrideW: 1, PadH: 5, PadW: 2},
@@ -167,7 +168,7 @@ func referencePass(n, size, channels, h, w, padH, padW, outputs, outH, outW int,
 				}
 				for o := range outputs {
 					var sum squareSum
-					pieces := (channels + piece - 1) / piece
+					pieces := (channels + winogradChain - 1) / winogradChain
 					for k := range v {
 						sum.add(&v[k], &u[o*channels+k])
 						if isBound(k+1, channels, pieces) {
@@ -236,8 +237,8 @@ func referenceWinogradBackwardWeights(s Conv, x, gy Maps, cuts []int, gw, gb []f
 				sum.add(&v[i*s.C+c], &d[i*s.O+o])
 				done := i + 1 - cuts[m]*tiles
 				last := i+1 == cuts[m+1]*tiles
-				if tiles <= piece && (last || done%(piece/tiles*tiles) == 0) ||
-					tiles > piece && isBound((done-1)%tiles+1, tiles, (tiles+piece-1)/piece) {
+				if tiles <= winogradChain && (last || done%(winogradChain/tiles*tiles) == 0) ||
+					tiles > winogradChain && isBound((done-1)%tiles+1, tiles, (tiles+winogradChain-1)/winogradChain) {
 					sum.cut()
 				}
 			}
