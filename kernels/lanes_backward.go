@@ -228,7 +228,8 @@ func (b *lanePass) data() {
 }
 
 // dataPhase computes the pixels of a pair of phases for a panel of channels,
-// whose weights begin at at.
+// whose weights begin at at. Pairs of columns that the same taps reach go in one
+// call.
 func (b *lanePass) dataPhase(ph, pw lanePhase, p lanePanel, at int) {
 	t, gx, row := &b.tile, &b.gx, b.g.rowBytes()
 	t.xRow, t.yRow = uintptr(row), uintptr(ph.stride*gx.rowBytes())

@@ -89,9 +89,17 @@ func lanes(w *writer) string {
 		t.WriteString("},\n")
 	}
 	t.WriteString(w.laneSums())
-	for _, op := range []string{"Pool", "Route", "Average", "Scatter"} {
-		f := w.kernel("lane"+op, "w *laneWindows", func(a *asm) { laneWindows(a, op) })
-		fmt.Fprintf(&t, "lane%s: %s,\n", op, f)
+	for _, op := range []struct {
+		name string
+		emit func(k *laneWindows, part int)
+	}{
+		{"Pool", (*laneWindows).pool},
+		{"Route", (*laneWindows).route},
+		{"Average", (*laneWindows).average},
+		{"Scatter", (*laneWindows).scatter},
+	} {
+		f := w.kernel("lane"+op.name, "w *laneWindows", func(a *asm) { newLaneWindows(a).emit(op.emit) })
+		fmt.Fprintf(&t, "lane%s: %s,\n", op.name, f)
 	}
 	for _, op := range []string{"Load", "Save"} {
 		f := w.kernel("lane"+op, "b *laneBlocks", func(a *asm) { laneBlocks(a, op == "Load") })

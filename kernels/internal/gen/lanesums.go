@@ -139,97 +139,120 @@ func (k *laneSum) eachSum(out, outO ptr, f func(v vec, m mem)) {
 	}
 }
 
-// laneWindows emits a loop over windows of 2×2.
-func laneWindows(a *asm, op string) {
-	small, big, rows := a.argument(laneWindowsSmall), a.argument(laneWindowsBig), a.argument(laneWindowsRows)
-	arg := a.argument(laneWindowsArg)
-	s, up, down, cols, tmp := a.pointer(), a.pointer(), a.pointer(), a.pointer(), a.pointer()
-	v, constant, t, won := a.take(4), a.vector(), a.vector(), a.mask()
-	kept := a.argument(laneWindowsKept)
-	keptUp, keptDown := a.pointer(), a.pointer()
-	copies := []mem{at(keptUp, 0), at(keptUp, laneBytes), at(keptDown, 0), at(keptDown, laneBytes)}
-	places := []mem{at(up, 0), at(up, laneBytes), at(down, 0), at(down, laneBytes)}
-	body := map[string]func(part int){
-		"Pool": func(part int) {
-			a.loadAll(v, places, part)
-			a.largest(v, constant, won, t, laneWindowsOne)
-			a.broadcast(constant, at(a.args, laneWindowsBias))
-			a.addv(v[0], v[0], constant)
-			a.broadcast(constant, at(a.args, laneWindowsLow))
-			a.atLeast(v[0], constant, t)
-			a.store(v[0], at(s, part))
-			a.store(v[1], at(arg, part))
-		},
-		"Average": func(part int) {
-			a.loadAll(v, places, part)
-			for i, m := range copies {
-				m.offset += part
-				a.storeStream(v[i], m) // the pool's next locked instruction is the fence
+// A laneWindows is the registers of a loop over windows of 2×2.
+type laneWindows struct {
+	*asm
+	v           []vec
+	constant, t vec
+	won         mask
+	small, arg  ptr
+	big         [2]ptr // of a window's two rows
+	kept        [2]ptr
+}
+
+func newLaneWindows(a *asm) *laneWindows {
+	return &laneWindows{
+		asm: a, v: a.take(4), constant: a.vector(), t: a.vector(), won: a.mask(),
+		small: a.pointer(), arg: a.argument(laneWindowsArg),
+		big: [2]ptr{a.pointer(), a.pointer()}, kept: [2]ptr{a.pointer(), a.pointer()},
+	}
+}
+
+// emit emits the loop of an operation on a part of a window's lanes, some bytes
+// from the first on.
+func (k *laneWindows) emit(op func(k *laneWindows, part int)) {
+	small, big, kept := k.argument(laneWindowsSmall), k.argument(laneWindowsBig), k.argument(laneWindowsKept)
+	rows, cols := k.argument(laneWindowsRows), k.pointer()
+	tmp := cols
+	k.loop(rows, func() {
+		k.move(k.small, small)
+		k.loadPointer(tmp, k.args, laneWindowsSmallRow)
+		k.add(small, tmp)
+		k.twoRows(k.big, big, tmp, laneWindowsBigRow)
+		k.twoRows(k.kept, kept, tmp, laneWindowsKeptRow)
+		k.loadPointer(cols, k.args, laneWindowsCols)
+		k.loop(cols, func() {
+			for part := 0; part < laneBytes; part += k.bytes() {
+				op(k, part)
 			}
-			a.addv(v[0], v[0], v[1])
-			a.addv(v[2], v[2], v[3])
-			a.addv(v[0], v[0], v[2])
-			a.broadcast(constant, at(a.args, laneWindowsQuarter))
-			a.mulv(v[0], v[0], constant)
-			a.store(v[0], at(s, part))
-		},
-		"Route": func(part int) {
-			a.load(v[0], at(s, part))
-			a.load(v[1], at(arg, part))
-			a.zero(constant)
-			for q, m := range places {
-				if q > 0 {
-					a.broadcast(constant, at(a.args, laneWindowsOne+4*(q-1)))
-				}
-				a.compare(won, "eq", v[1], constant)
-				a.keep(v[2], won, v[0])
-				m.offset += part
-				a.store(v[2], m)
-			}
-		},
-		"Scatter": func(part int) {
-			a.load(v[0], at(s, part))
-			a.broadcast(constant, at(a.args, laneWindowsQuarter))
-			a.mulv(v[0], v[0], constant)
-			for _, m := range places {
-				m.offset += part
-				a.store(v[0], m)
-			}
-		},
-	}[op]
-	a.loop(rows, func() {
-		a.move(s, small)
-		a.move(up, big)
-		a.move(down, big)
-		a.loadPointer(tmp, a.args, laneWindowsBigRow)
-		a.add(down, tmp)
-		a.add(big, tmp)
-		a.add(big, tmp)
-		a.move(keptUp, kept)
-		a.move(keptDown, kept)
-		a.loadPointer(tmp, a.args, laneWindowsKeptRow)
-		a.add(keptDown, tmp)
-		a.add(kept, tmp)
-		a.add(kept, tmp)
-		a.loadPointer(tmp, a.args, laneWindowsSmallRow)
-		a.add(small, tmp)
-		a.loadPointer(cols, a.args, laneWindowsCols)
-		a.loop(cols, func() {
-			for part := 0; part < laneBytes; part += a.bytes() {
-				body(part)
-			}
-			a.addConst(s, laneBytes)
-			a.addConst(arg, laneBytes)
-			for _, p := range []ptr{up, down, keptUp, keptDown} {
-				a.addConst(p, 2*laneBytes)
+			k.addConst(k.small, laneBytes)
+			k.addConst(k.arg, laneBytes)
+			for _, p := range []ptr{k.big[0], k.big[1], k.kept[0], k.kept[1]} {
+				k.addConst(p, 2*laneBytes)
 			}
 		})
 	})
 }
 
-func (a *asm) loadAll(v []vec, places []mem, offset int) {
-	for i, m := range places {
-		m.offset += offset
-		a.load(v[i], m)
+// twoRows sets p to first and the row after it, and moves first on by both.
+func (k *laneWindows) twoRows(p [2]ptr, first, tmp ptr, rowOffset int) {
+	k.loadPointer(tmp, k.args, rowOffset)
+	for _, row := range p {
+		k.move(row, first)
+		k.add(first, tmp)
+	}
+}
+
+// pixel is where a part of pixel q of the window is in two rows.
+func (k *laneWindows) pixel(rows [2]ptr, q, part int) mem {
+	return at(rows[q/2], q%2*laneBytes+part)
+}
+
+func (k *laneWindows) loadPixels(part int) {
+	for q, v := range k.v {
+		k.load(v, k.pixel(k.big, q, part))
+	}
+}
+
+func (k *laneWindows) argumentOf(offset int) vec {
+	k.broadcast(k.constant, at(k.args, offset))
+	return k.constant
+}
+
+func (k *laneWindows) pool(part int) {
+	v := k.v[0]
+	k.loadPixels(part)
+	k.largest(k.v, k.constant, k.won, k.t, laneWindowsOne)
+	k.addv(v, v, k.argumentOf(laneWindowsBias))
+	k.atLeast(v, k.argumentOf(laneWindowsLow), k.t)
+	k.store(v, at(k.small, part))
+	k.store(k.v[1], at(k.arg, part))
+}
+
+func (k *laneWindows) average(part int) {
+	k.loadPixels(part)
+	for q, v := range k.v {
+		k.storeStream(v, k.pixel(k.kept, q, part)) // the pool's next locked instruction is the fence
+	}
+	v := k.v[0]
+	k.addv(v, v, k.v[1])
+	k.addv(k.v[2], k.v[2], k.v[3])
+	k.addv(v, v, k.v[2])
+	k.mulv(v, v, k.argumentOf(laneWindowsQuarter))
+	k.store(v, at(k.small, part))
+}
+
+func (k *laneWindows) route(part int) {
+	small, arg, v := k.v[0], k.v[1], k.v[2]
+	k.load(small, at(k.small, part))
+	k.load(arg, at(k.arg, part))
+	k.zero(k.constant)
+	for q := range 4 {
+		place := k.constant
+		if q > 0 {
+			place = k.argumentOf(laneWindowsOne + 4*(q-1))
+		}
+		k.compare(k.won, "eq", arg, place)
+		k.keep(v, k.won, small)
+		k.store(v, k.pixel(k.big, q, part))
+	}
+}
+
+func (k *laneWindows) scatter(part int) {
+	v := k.v[0]
+	k.load(v, at(k.small, part))
+	k.mulv(v, v, k.argumentOf(laneWindowsQuarter))
+	for q := range 4 {
+		k.store(v, k.pixel(k.big, q, part))
 	}
 }
