@@ -80,6 +80,10 @@ func divided(p *Pass, params []float32, b Batch) ([]float32, Sums) {
 // child makes TestStepBits print the digest alone.
 const child = "CONVOY_PRINT_STEP"
 
+// stepGolden pins the bits of stepDigest. If they change on purpose,
+// job.ArithmeticVersion changes with them.
+const stepGolden = "2ab9db41421ab4e0b64c7bd9e6fbe662af1f2181c072738bff5d2975cddb0957"
+
 // TestStepBits: one digest for every number of goroutines and every division of
 // the batch, and with every implementation of the kernels that this machine has.
 func TestStepBits(t *testing.T) {
@@ -87,6 +91,9 @@ func TestStepBits(t *testing.T) {
 	if os.Getenv(child) != "" {
 		fmt.Println("digest", want)
 		return
+	}
+	if want != stepGolden {
+		t.Errorf("digest %s, want %s", want, stepGolden)
 	}
 	for threads := 1; threads <= 3; threads++ {
 		if got := stepDigest(threads, divided); got != want {
