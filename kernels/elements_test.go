@@ -290,8 +290,12 @@ func TestDivide(t *testing.T) {
 func TestUpdate(t *testing.T) {
 	eachImpl(t, func(t *testing.T) {
 		for i, s := range []SGD{
-			{LR: 0.1}, {LR: 0.1, Decay: 0.01}, {LR: 0.3, Momentum: 0.9}, {LR: 0.2, Momentum: 0.8, Decay: 0.1},
-			{LR: 0.3, Momentum: 0.9, Nesterov: true}, {LR: 0.2, Momentum: 0.8, Decay: 0.1, Nesterov: true},
+			{LR: 0.1},
+			{LR: 0.1, Decay: 0.01},
+			{LR: 0.3, Momentum: 0.9},
+			{LR: 0.2, Momentum: 0.8, Decay: 0.1},
+			{LR: 0.3, Momentum: 0.9, Nesterov: true},
+			{LR: 0.2, Momentum: 0.8, Decay: 0.1, Nesterov: true},
 		} {
 			for _, n := range []int{1, 16, 75, 2*taskFloats + 33} {
 				checkUpdate(t, s, n, uint32(i))

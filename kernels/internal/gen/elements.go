@@ -45,8 +45,12 @@ func elements(w *writer) string {
 	emit("Dropout", "xgy", 4, (*rowsKernel).dropout)
 	emit("Divide", "xy", 2, (*rowsKernel).divide)
 	for _, u := range []update{
-		{}, {decay: true}, {momentum: true}, {momentum: true, decay: true},
-		{momentum: true, nesterov: true}, {momentum: true, nesterov: true, decay: true},
+		{},
+		{decay: true},
+		{momentum: true},
+		{momentum: true, decay: true},
+		{momentum: true, nesterov: true},
+		{momentum: true, nesterov: true, decay: true},
 	} {
 		emit(u.name(), "xgy", 2, u.setup)
 	}

@@ -217,7 +217,6 @@ func (a *asm) and(d, x, y vec)  { a.integer("VPANDD", "VPAND", 0x4e201c00, d, x,
 func (a *asm) or(d, x, y vec)   { a.integer("VPORD", "VPOR", 0x4ea01c00, d, x, y) }
 func (a *asm) xor(d, x, y vec)  { a.integer("VPXORD", "VPXOR", 0x6e201c00, d, x, y) }
 func (a *asm) addi(d, x, y vec) { a.integer("VPADDD", "VPADDD", 0x4ea08400, d, x, y) }
-func (a *asm) subi(d, x, y vec) { a.integer("VPSUBD", "VPSUBD", 0x6ea08400, d, x, y) }
 
 // shl shifts each lane left by n bits, 1 to 31.
 func (a *asm) shl(d, x vec, n int) {
@@ -225,15 +224,6 @@ func (a *asm) shl(d, x vec, n int) {
 		a.line("VSHL $%d, V%d.S4, V%d.S4", n, x, d)
 	} else {
 		a.line("VPSLLD $%d, %s, %s", n, a.reg(x), a.reg(d))
-	}
-}
-
-// sar shifts each lane right by n bits, 1 to 31, keeping its sign.
-func (a *asm) sar(d, x vec, n int) {
-	if a.arm() {
-		a.word(0x4f000400|uint32(64-n)<<16, d, x, 0) // SSHR
-	} else {
-		a.line("VPSRAD $%d, %s, %s", n, a.reg(x), a.reg(d))
 	}
 }
 
