@@ -37,14 +37,8 @@ type linearCall struct {
 func NewFullyConnected(s Linear) *FullyConnected {
 	must(s.Check())
 	l := &FullyConnected{s: s, isa: active}
-	if s.Weights() <= smallWeights {
-		l.small = &correlation{
-			isa: active, channels: s.I, outputs: s.O, kh: 1, kw: 1, inH: 1, inW: 1, strideH: 1, strideW: 1,
-			rows: 1, width: 1, out: lattice{1, 1, 0, 0, 1, 1}, weights: weightOrder{output: s.I, channel: 1},
-		}
-		for i := 0; i < s.I; i += piece {
-			l.small.pieces = append(l.small.pieces, kernelPiece{0, 1, i, min(piece, s.I-i)})
-		}
+	if s.O >= 16 && s.Weights() <= smallWeights {
+		l.small = newLinearCorrelation(s)
 	}
 	return l
 }
@@ -52,9 +46,26 @@ func NewFullyConnected(s Linear) *FullyConnected {
 // smallWeights is how many weights are packed, a quarter of a second level cache.
 const smallWeights = 64 << 10
 
+// newLinearCorrelation is Forward as a convolution of images of one pixel, cut as
+// FullyConnected says.
+func newLinearCorrelation(s Linear) *correlation {
+	c := &correlation{
+		isa: active, channels: s.I, outputs: s.O, kh: 1, kw: 1, inH: 1, inW: 1, strideH: 1, strideW: 1,
+		rows: 1, width: 1, out: lattice{1, 1, 0, 0, 1, 1}, weights: weightOrder{output: s.I, channel: 1},
+	}
+	for i := 0; i < s.I; i += piece {
+		c.pieces = append(c.pieces, kernelPiece{0, 1, i, min(piece, s.I-i)})
+	}
+	return c
+}
+
 // Bytes is the memory that the plan holds when it serves n examples.
 func (l *FullyConnected) Bytes(n int) int {
-	return 4 * (l.s.I*padded(n, l.isa.cols) + l.packedFloats(n) + 16*n)
+	floats := l.packedFloats(n) + 16*n
+	if l.small != nil {
+		return 4 * (floats + l.small.floats())
+	}
+	return 4 * (floats + l.s.I*padded(n, l.isa.cols))
 }
 
 // Forward computes y[n][o] = b[o] + Σ w[o][i]·x[n][i] for n examples; relu gives
