@@ -36,9 +36,6 @@ func (g *biasGradient) run(p *Pool, gy Maps, cuts []int, gb []float32) {
 	g.pool, g.gy = nil, Maps{}
 }
 
-// pixels is the number of pixels of q.
-func (q pixelPiece) pixels() int { return q.lines * q.width }
-
 // width is the outputs, padded to panels.
 func (g *biasGradient) width() int { return newPartition(g.s.O, g.isa.cols).parts * g.isa.cols }
 

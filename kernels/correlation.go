@@ -31,28 +31,6 @@ type lattice struct{ h, w, top, left, strideH, strideW int }
 // is: first plus each times its step.
 type weightOrder struct{ first, output, channel, row, column int }
 
-// A kernelPiece is a piece of the sum over a kernel: of rows kernel rows from row
-// on, the n products of each row's run from first on.
-type kernelPiece struct{ row, rows, first, n int }
-
-// kernelPieces cuts a sum over kh kernel rows of run products each.
-func kernelPieces(kh, run int) (pieces []kernelPiece) {
-	if run <= piece {
-		rows := newPartition(kh, piece/run)
-		for i := range rows.parts {
-			pieces = append(pieces, kernelPiece{rows.from(i), rows.from(i+1) - rows.from(i), 0, run})
-		}
-		return pieces
-	}
-	parts := newPartition(run, piece)
-	for row := range kh {
-		for i := range parts.parts {
-			pieces = append(pieces, kernelPiece{row, 1, parts.from(i), parts.from(i+1) - parts.from(i)})
-		}
-	}
-	return pieces
-}
-
 // A correlationCall is the arguments of one run.
 type correlationCall struct {
 	pool    *Pool

@@ -37,48 +37,11 @@ func (g *weightGradient) run(p *Pool, x, gy Maps, cuts []int, gw, gb []float32) 
 	g.call = weightCall{}
 }
 
-// A pixelPiece is n output pixels from pixel p on, counted over all examples, as
-// lines of equal length.
-type pixelPiece struct{ p, lines, width int }
-
-// pixelPieces is how a micro-batch's sum is cut.
-type pixelPieces struct {
-	examples int       // in a piece; 0 if an example is cut
-	lines    partition // of an example
-	parts    partition // of a line
-}
-
-func newPixelPieces(s Conv) pixelPieces {
-	q := pixelPieces{
-		examples: piece / (s.OutH() * s.OutW()),
-		lines:    newPartition(s.OutH(), max(1, piece/s.OutW())),
-		parts:    newPartition(s.OutW(), piece),
-	}
-	return q
-}
-
-// next returns the piece of a micro-batch's pixels that begins at p and the micro-batch's
-// end.
-func (q pixelPieces) next(p, end int) pixelPiece {
-	area := q.lines.n * q.parts.n
-	if q.examples > 0 {
-		n := min(end-p, q.examples*area)
-		return pixelPiece{p, n / q.parts.n, q.parts.n}
-	}
-	line, column := p%area/q.parts.n, p%q.parts.n
-	if q.parts.parts > 1 {
-		i := q.parts.at(column)
-		return pixelPiece{p, 1, q.parts.from(i+1) - column}
-	}
-	i := q.lines.at(line)
-	return pixelPiece{p, q.lines.from(i+1) - line, q.parts.n}
-}
-
 // A weightJob computes a block of the weights' gradients a task.
 type weightJob weightGradient
 
-// A weightBlock is a task's: the kernel rows, channels and outputs from … up to …,
-// and where it keeps things.
+// A weightBlock is what a task computes, some kernel rows, channels and outputs from
+// the first on, and where it keeps things.
 type weightBlock struct {
 	row, rows         int
 	channel, channels int
@@ -114,8 +77,8 @@ func (j *weightJob) do(thread, task int) {
 			b.sums, b.add = stack[depth*size:][:size], false
 			for p := low; p < high; {
 				q := pieces.next(p, high)
-				p += q.lines * q.width
 				g.addPiece(b, q)
+				p += q.pixels()
 				b.add = true
 			}
 			depth++
@@ -175,7 +138,7 @@ const fewTiles = 12
 func (g *weightGradient) gatherOutputs(b *weightBlock, q pixelPiece, o int) {
 	width := panelWidth(b.outputs-o, g.isa.cols)
 	present := min(width, b.outputs-o)
-	n := q.lines * q.width
+	n := q.pixels()
 	dst := b.gy[o*n:]
 	src, pitch := g.call.gy.V[q.p*g.call.gy.Pitch+b.output+o:], g.call.gy.Pitch
 	for i := range n {
@@ -241,7 +204,7 @@ func copyRow(dst []float32, row Maps, channel, n, left, w int) {
 // addRow adds to the sums of one kernel row; a points at what is under its first
 // column.
 func (g *weightGradient) addRow(b *weightBlock, q pixelPiece, row int, a unsafe.Pointer) {
-	run, n, cols := g.s.KW*b.channels, q.lines*q.width, g.isa.cols
+	run, n, cols := g.s.KW*b.channels, q.pixels(), g.isa.cols
 	tiles := newPartition(run, g.isa.rows)
 	for o := 0; o < b.outputs; o += cols {
 		width := panelWidth(b.outputs-o, cols)

@@ -82,3 +82,10 @@ func checkNodes(t *testing.T, shape any, in, out, weights, biases int, gradient 
 		}
 	}
 }
+
+// addTo does dst[i] += v[i].
+func addTo(dst, v []float32) {
+	for i, x := range v {
+		dst[i] += x
+	}
+}

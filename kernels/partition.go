@@ -64,13 +64,6 @@ func (t *treeOrder) after(present bool) (additions int) {
 // stackDepth is how many sums a stack in treeOrder holds at most.
 func stackDepth(cuts []int) int { return bits.Len(uint(len(cuts) - 1)) }
 
-// addTo does dst[i] += v[i].
-func addTo(dst, v []float32) {
-	for i, x := range v {
-		dst[i] += x
-	}
-}
-
 // addTo does dst[i] += v[i], for as many as are a multiple of vectorGroup.
 func (i *isa) addTo(l *local, dst, v []float32) {
 	l.rows = rows{

@@ -161,12 +161,12 @@ func (g *pointwiseGradient) sum(l *local, b *pointwiseBlock, stack []float32, si
 			for p := low; p < high; {
 				q := pieces.next(p, high)
 				if !biasOnly {
-					g.piece(b, p, q.lines*q.width)
+					g.piece(b, p, q.pixels())
 				}
 				if b.bias {
-					g.biasPiece(b, p, q.lines*q.width)
+					g.biasPiece(b, p, q.pixels())
 				}
-				p += q.lines * q.width
+				p += q.pixels()
 				b.add = true
 			}
 			depth++

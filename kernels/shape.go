@@ -5,9 +5,6 @@ import (
 	"math"
 )
 
-// piece is the greatest number of products in one chain.
-const piece = 256
-
 // Conv is a two-dimensional cross-correlation of one example [C][H][W] with
 // weights [O][C][KH][KW], strides and zero padding on both sides, giving
 // [O][OutH][OutW].
