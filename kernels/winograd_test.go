@@ -31,7 +31,7 @@ func newWinogradPlan(s Conv, fused, small bool) *Convolution {
 	for _, q := range []*winogradPass{&w.forth, &w.back} {
 		q.fusedTiles, q.blockTiles = 0, 20
 		if fused {
-			q.fusedTiles = 20
+			q.fusedTiles = 5
 		}
 		if small {
 			q.fusedTiles, q.blockTiles = min(q.fusedTiles, 3), 3
