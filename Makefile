@@ -31,7 +31,7 @@ test: ## all tests, without the race detector
 	go test ./...
 
 .PHONY: check
-check: format vet lint layers generated arm64 race ## everything that has to hold before a commit is pushed
+check: format vet lint layers generated purego arm64 race ## everything that has to hold before a commit is pushed
 
 .PHONY: format
 format: ## gofumpt has nothing to change
@@ -55,6 +55,11 @@ layers: ## imports point down; no function of math where bits matter
 .PHONY: generated
 generated: ## generated code is what its sources generate
 	tools/generated.sh
+
+.PHONY: purego
+purego: ## the kernels without assembly
+	go vet -tags purego ./kernels
+	go test -tags purego -short ./kernels
 
 .PHONY: arm64
 arm64: ## the tests that pin bits, on arm64 under qemu

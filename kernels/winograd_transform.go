@@ -83,19 +83,36 @@ const (
 // A sequence is the one-dimensional transform; out may not be in.
 type sequence struct {
 	in, out int
-	apply   func(in, out *[6]float32)
+	kind    int // transformsInput, …
 }
 
 var sequences = [transformForms]sequence{
-	inputs6:  {6, 6, inputSequence},
-	outputs2: {6, 2, func(in, out *[6]float32) { outputSequence(in, out, 2) }},
-	outputs3: {6, 3, func(in, out *[6]float32) { outputSequence(in, out, 3) }},
-	outputs4: {6, 4, func(in, out *[6]float32) { outputSequence(in, out, 4) }},
-	outputs5: {6, 5, func(in, out *[6]float32) { outputSequence(in, out, 5) }},
-	kernel2:  {2, 6, func(in, out *[6]float32) { kernelSequence(in, out, 2) }},
-	kernel3:  {3, 6, func(in, out *[6]float32) { kernelSequence(in, out, 3) }},
-	kernel4:  {4, 6, func(in, out *[6]float32) { kernelSequence(in, out, 4) }},
-	kernel5:  {5, 6, func(in, out *[6]float32) { kernelSequence(in, out, 5) }},
+	inputs6:  {6, 6, transformsInput},
+	outputs2: {6, 2, transformsOutput},
+	outputs3: {6, 3, transformsOutput},
+	outputs4: {6, 4, transformsOutput},
+	outputs5: {6, 5, transformsOutput},
+	kernel2:  {2, 6, transformsKernel},
+	kernel3:  {3, 6, transformsKernel},
+	kernel4:  {4, 6, transformsKernel},
+	kernel5:  {5, 6, transformsKernel},
+}
+
+const (
+	transformsInput = iota
+	transformsOutput
+	transformsKernel
+)
+
+func (s *sequence) apply(in, out *[6]float32) {
+	switch s.kind {
+	case transformsInput:
+		inputSequence(in, out)
+	case transformsOutput:
+		outputSequence(in, out, s.out)
+	case transformsKernel:
+		kernelSequence(in, out, s.in)
+	}
 }
 
 // inputSequence is B. Of a point's two factors, one is shared with its negative:
