@@ -48,9 +48,16 @@ func winogradFits(s Conv) bool {
 	return s.KH == s.KW && (s.KH == 3 || s.KH == 5) && s.StrideH == 1 && s.StrideW == 1
 }
 
-// winogradPays reports whether winograd is faster than the direct algorithm.
+// winogradPays reports whether winograd is faster than the direct algorithm, in
+// each direction (BenchmarkWinograd): where there are channels enough to fill
+// vectors, and tiles that reach over the edges do not use up what it saves.
 func winogradPays(s Conv) bool {
-	return winogradFits(s) && s.C >= 16 && s.O >= 16
+	if !winogradFits(s) || s.C < 16 || s.O < 16 {
+		return false
+	}
+	step := 7 - s.KH
+	tiles := max(newGrid(s.OutH(), s.OutW(), step).tiles(), newGrid(s.H, s.W, step).tiles())
+	return 4*winogradPoints*tiles <= 3*s.OutH()*s.OutW()*s.KH*s.KW
 }
 
 func newWinograd(s Conv) *winograd {

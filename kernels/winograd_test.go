@@ -43,6 +43,28 @@ func newWinogradPlan(s Conv, fused, small bool) *Convolution {
 	return &Convolution{s, w}
 }
 
+func TestWinogradPays(t *testing.T) {
+	for _, c := range []struct {
+		s    Conv
+		pays bool
+	}{
+		{squareConv(256, 56, 256, 3, 1, 1), true},
+		{squareConv(192, 3, 384, 3, 1, 1), true},
+		{squareConv(16, 12, 32, 5, 1, 2), true},
+		{squareConv(48, 3, 128, 5, 1, 2), true},
+		{squareConv(384, 5, 10, 3, 1, 1), false},
+		{squareConv(3, 56, 64, 3, 1, 1), false},
+		{squareConv(64, 56, 64, 3, 2, 1), false},
+		{squareConv(64, 56, 64, 1, 1, 0), false},
+		{squareConv(64, 2, 64, 3, 1, 1), false},
+		{squareConv(16, 5, 120, 5, 1, 0), false},
+	} {
+		if winogradPays(c.s) != c.pays {
+			t.Errorf("%+v: Winograd pays: %v, want %v", c.s, !c.pays, c.pays)
+		}
+	}
+}
+
 func TestWinograd(t *testing.T) {
 	for i, s := range winogradConvs {
 		for _, n := range []int{1, 6} {
