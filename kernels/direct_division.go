@@ -7,9 +7,9 @@ type division struct {
 	panels               partition // of outputs, cols wide
 }
 
-// maxBlock is how many sums a block should have at most: a quarter of a second
+// maxBlock is how many sums a block should have at most: half of a second
 // level cache.
-const maxBlock = 64 << 10
+const maxBlock = 128 << 10
 
 // divideWeights looks for the division with the shortest time by a simple model
 // of a task: the products, then what it copies to have its operands together.
