@@ -151,7 +151,7 @@ func (q *winogradPass) runBlocks() {
 }
 
 // transformTiles is how many tiles a task transforms.
-const transformTiles = 8
+const transformTiles = 4
 
 // A winogradFused takes a block of tiles the whole way.
 type winogradFused winogradPass
