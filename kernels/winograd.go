@@ -13,7 +13,7 @@ package kernels
 //	M[t][o] = Σ V[t][c]·U[c][o], at each of the 36 points
 //	y[t] = max(low, b + outputs4 or outputs2 of M[t])
 //
-// The sum over c is cut evenly into as few FMA chains as have at most 128
+// The sum over c is cut evenly into as few FMA chains as have at most 96
 // products, added in order. Backward-data is the same with gy for x, the kernel
 // turned by 180° and its channels exchanged, and with what gx holds for b where it
 // is to be added to.
@@ -39,9 +39,13 @@ type winograd struct {
 	gradient winogradGradient
 }
 
-// winogradChain is the greatest number of products in one of its chains, half of
-// the direct algorithm's: the transform of the output magnifies their errors.
-const winogradChain = 128
+// The greatest numbers of products in a chain over channels and in one over tiles,
+// less than the direct algorithm's: the transform of the output magnifies their
+// errors.
+const (
+	channelChain = 96
+	tileChain    = 128
+)
 
 // winogradFits reports whether winograd can compute s at all.
 func winogradFits(s Conv) bool {

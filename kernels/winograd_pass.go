@@ -207,7 +207,7 @@ func (j *winogradOutput) do(thread, task int) {
 func (q *winogradPass) multiply(t *tile, point, o, tiles int, v, m *planeBlock, column int) {
 	width := q.panelWidth(o)
 	u := q.u[point*q.uSize+o*q.k:]
-	pieces, rows := newPartition(q.k, winogradChain), newPartition(tiles, q.isa.rows)
+	pieces, rows := newPartition(q.k, channelChain), newPartition(tiles, q.isa.rows)
 	*t = tile{
 		aRow: uintptr(4 * v.pitch), bStep: uintptr(4 * width),
 		cRow: uintptr(4 * m.pitch), initRow: uintptr(4 * m.pitch), segs: 1, low: noLow,

@@ -190,7 +190,7 @@ func referencePass(n, size, channels, h, w, padH, padW, outputs, outH, outW int,
 				}
 				for o := range outputs {
 					var sum squareSum
-					pieces := (channels + winogradChain - 1) / winogradChain
+					pieces := (channels + channelChain - 1) / channelChain
 					for k := range v {
 						sum.add(&v[k], &u[o*channels+k])
 						if isBound(k+1, channels, pieces) {
@@ -259,8 +259,8 @@ func referenceWinogradBackwardWeights(s Conv, x, gy Maps, cuts []int, gw, gb []f
 				sum.add(&v[i*s.C+c], &d[i*s.O+o])
 				done := i + 1 - cuts[m]*tiles
 				last := i+1 == cuts[m+1]*tiles
-				if tiles <= winogradChain && (last || done%(winogradChain/tiles*tiles) == 0) ||
-					tiles > winogradChain && isBound((done-1)%tiles+1, tiles, (tiles+winogradChain-1)/winogradChain) {
+				if tiles <= tileChain && (last || done%(tileChain/tiles*tiles) == 0) ||
+					tiles > tileChain && isBound((done-1)%tiles+1, tiles, (tiles+tileChain-1)/tileChain) {
 					sum.cut()
 				}
 			}

@@ -166,12 +166,12 @@ func (g *winogradGradient) cut() {
 	for m := range len(g.cuts) - 1 {
 		low, high := g.cuts[m], g.cuts[m+1]
 		begin := len(g.pieces)
-		if tiles <= winogradChain {
-			for e := low; e < high; e += winogradChain / tiles {
-				g.pieces = append(g.pieces, winogradPiece{first: e * tiles, tiles: min(winogradChain/tiles, high-e) * tiles, depth: depth})
+		if tiles <= tileChain {
+			for e := low; e < high; e += tileChain / tiles {
+				g.pieces = append(g.pieces, winogradPiece{first: e * tiles, tiles: min(tileChain/tiles, high-e) * tiles, depth: depth})
 			}
 		} else {
-			parts := newPartition(tiles, winogradChain)
+			parts := newPartition(tiles, tileChain)
 			for e := low; e < high; e++ {
 				for i := range parts.parts {
 					g.pieces = append(g.pieces, winogradPiece{first: e*tiles + parts.from(i), tiles: parts.from(i+1) - parts.from(i), depth: depth})
