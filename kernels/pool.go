@@ -36,7 +36,6 @@ type Pool struct {
 	closed  atomic.Bool
 	exited  sync.WaitGroup
 
-	funcJob funcJob
 	scratch [][]float32 // of each thread
 	locals  []local
 	ops     operations
@@ -53,9 +52,9 @@ const (
 // run at a time.
 type job interface{ do(thread, task int) }
 
-type funcJob struct{ f func(task int) }
+type funcJob func(task int)
 
-func (j *funcJob) do(_, task int) { j.f(task) }
+func (f funcJob) do(_, task int) { f(task) }
 
 // A helper is one of the pool's goroutines, as its caller sees it.
 type helper struct {
@@ -101,9 +100,7 @@ func (p *Pool) Close() {
 // after the last. It panics with the value of a task that panicked; tasks that
 // had not begun by then are left out.
 func (p *Pool) Run(tasks int, f func(task int)) {
-	p.funcJob.f = f
-	p.run(tasks, &p.funcJob)
-	p.funcJob.f = nil
+	p.run(tasks, funcJob(f))
 }
 
 // run is Run for a job that the pool or its caller keeps, so that no closure is

@@ -94,7 +94,7 @@ type Pass struct {
 func (n *Net) NewPass(pool *kernels.Pool) *Pass {
 	b := newBinder(n.options, false)
 	op := n.mustBind(b)
-	piece := min(max(1, evaluationBytes/op.memory([]int{0, 1}).Activations), evaluationPiece)
+	piece := max(1, min(evaluationPiece, evaluationBytes/max(1, op.memory([]int{0, 1}).Activations)))
 	return &Pass{net: n, op: op, piece: piece, run: run{pool: pool, packers: b.packers, gradients: make([][2][]float32, len(b.sides))}}
 }
 

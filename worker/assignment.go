@@ -31,8 +31,16 @@ type assignment struct {
 	pass  *nn.Pass
 	leave func()
 
-	working sync.Mutex // held by whoever uses the pool, the pass and the batch
+	working *sync.Mutex // the worker's; held by whoever uses the pool, the pass or the batch
 	batch   batch
+}
+
+// assign binds a job's network to the worker's pool.
+func (w *Worker) assign(j *state.Job, net *nn.Net) *assignment {
+	return &assignment{
+		job: j, net: net, pool: w.pool, pass: net.NewPass(w.pool), working: &w.working,
+		batch: batch{order: newOrder(j.Recipe)},
+	}
 }
 
 func (a *assignment) close() { a.leave() }
@@ -58,15 +66,14 @@ func (w *Worker) prepare(ctx context.Context, id string) (*assignment, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &assignment{job: state.NewJob(id, recipe), pool: w.pool}
-	if a.net, err = models.ForRecipe(recipe); err != nil {
+	net, err := models.ForRecipe(recipe)
+	if err != nil {
 		return nil, err
 	}
-	a.pass = a.net.NewPass(w.pool)
+	a := w.assign(state.NewJob(id, recipe), net)
 	if a.set, err = w.openData(ctx, recipe.Data); err != nil {
 		return nil, fmt.Errorf("data set %s: %w", recipe.Data.Name, err)
 	}
-	a.batch.order = newOrder(recipe)
 	if a.leave, err = w.cfg.Carrier.Subscribe(bus.Gradients(w.cfg.Cluster, id), w.receive); err != nil {
 		return nil, fmt.Errorf("subscribe to the gradients: %w", err)
 	}

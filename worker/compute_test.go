@@ -1,10 +1,17 @@
 package worker
 
 import (
+	"context"
+	"runtime"
+	"sync"
 	"testing"
+
+	"google.golang.org/grpc"
 
 	"convoy/data"
 	"convoy/kernels"
+	"convoy/models"
+	"convoy/nn"
 	"convoy/tree"
 )
 
@@ -43,4 +50,43 @@ func TestGatherPlaces(t *testing.T) {
 			}
 		}
 	}
+}
+
+// slow lets others run while an example is read.
+type slow struct{ indexed }
+
+func (s slow) Example(i int, pixels []byte) int {
+	runtime.Gosched()
+	return s.indexed.Example(i, pixels)
+}
+
+// TestJobsTakeTurns: a job that was dropped may still be gathering when the next
+// one begins to compute on the same pool.
+func TestJobsTakeTurns(t *testing.T) {
+	w, err := New(Config{ID: "w", Cluster: "c", Threads: 2, Replicas: []grpc.ClientConnInterface{nil}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.pool = kernels.NewPool(2)
+	defer w.pool.Close()
+	var all sync.WaitGroup
+	ready := make(chan struct{})
+	for range 2 {
+		j := testJob()
+		net, err := nn.Build(nn.Chain{nn.Flatten{}, nn.Linear{Out: 2}}, nn.Shape{C: 1, H: 1, W: 1}, nn.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := w.assign(j, net)
+		a.set = &data.Set{Train: slow{37}, Test: slow{3}}
+		s := models.Blank(net, j.SGD)
+		all.Go(func() {
+			<-ready
+			for range 50 {
+				a.work(context.Background(), Compute{Step: 0, Nodes: []tree.Node{{Low: 0, High: 4}}, State: s}, func(Event) {})
+			}
+		})
+	}
+	close(ready)
+	all.Wait()
 }

@@ -64,6 +64,7 @@ type Worker struct {
 	cfg     Config
 	machine *Machine
 	pool    *kernels.Pool
+	working sync.Mutex // held by whoever uses the pool: a job dropped may still be at it
 	inbox   chan func()
 	done    chan struct{}
 	started time.Time
