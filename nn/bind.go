@@ -12,6 +12,7 @@ type binder struct {
 	path    []string // names of the layers around
 	depth   int      // chains around
 	below   bool     // whether the gradient of the next layer's input is wanted
+	apart   bool     // each layer is an operator of its own, so that its output can be seen
 	field   field    // of the values that come into the next layer
 
 	tensors []parameter

@@ -67,6 +67,7 @@ type chain struct {
 // A link is an operator in its place.
 type link struct {
 	op      operator
+	name    string // of the layer, the first of those that are fused
 	traits  traits
 	in, out Shape
 	learns  bool
@@ -84,7 +85,7 @@ func (c *chain) append(b *binder, l Layer, in Shape) error {
 	if n := len(c.links); n > 0 {
 		previous, in = c.links[n-1].op, c.links[n-1].out
 	}
-	if f, ok := previous.(fuser); ok && f.fuse(l) {
+	if f, ok := previous.(fuser); ok && !b.apart && f.fuse(l) {
 		b.list(l, Info{Out: in, Algorithm: "fused"})
 		return nil
 	}
@@ -95,7 +96,7 @@ func (c *chain) append(b *binder, l Layer, in Shape) error {
 	if m, ok := op.(*maxPool); ok {
 		m.takeReLU(previous)
 	}
-	c.links = append(c.links, link{op: op, in: in, out: op.out(), learns: b.params > before})
+	c.links = append(c.links, link{op: op, name: b.name(), in: in, out: op.out(), learns: b.params > before})
 	return nil
 }
 
@@ -206,6 +207,9 @@ func (c *chain) forward(r *run, x, y kernels.Maps) {
 			l.y = kernels.Maps{V: x.V, Pitch: l.out.C}
 		}
 		l.op.forward(r, l.x, l.y)
+		if r.observe != nil {
+			r.observe(l.name, l.out, l.y)
+		}
 		x = l.y
 	}
 	if !same(x, y) {

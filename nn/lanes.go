@@ -13,7 +13,7 @@ import (
 // takes images as they come, [C][H][W], and its layers stand in the summary one
 // by one. It has no gradient of its input, so a part of a network has none.
 func (c *chain) bindLanes(b *binder, layers []Layer, in Shape) (taken int, err error) {
-	if b.options.Direct || c.depth > 0 || c.wantsInput {
+	if b.options.Direct || b.apart || c.depth > 0 || c.wantsInput {
 		return 0, nil
 	}
 	op, first := &lanes{shape: in}, len(b.infos)

@@ -39,6 +39,7 @@ type run struct {
 	training     bool // backward follows
 	seed         uint64
 	step, first  int
+	observe      func(layer string, s Shape, y kernels.Maps) // sees every output, or nil
 
 	packers   []packer
 	gradients [][2][]float32 // by depth of the chain and side
