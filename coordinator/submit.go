@@ -126,7 +126,7 @@ func submitEntry(requestID string, file job.File, m data.Manifest) (*api.Entry, 
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
 	if _, err := models.ForRecipe(recipe); err != nil {
-		return nil, status.Error(codes.InvalidArgument, file.Errorf("model", "%w", err).Error())
+		return nil, status.Error(codes.InvalidArgument, file.Errorf("model.name", "%w", err).Error())
 	}
 	entry := &api.Entry{Body: &api.Entry_JobSubmit{JobSubmit: &api.JobSubmit{
 		RequestId: requestID, Job: job.ID(file.Name, requestID), Name: file.Name,

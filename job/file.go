@@ -15,6 +15,7 @@ import (
 type File struct {
 	Name         string // default: the model's name
 	Model        string
+	Auxiliary    bool // train the model's auxiliary classifiers too
 	Data         Source
 	Epochs       int       // default 3
 	Batch        int       // examples of a training step, default 256
@@ -122,9 +123,9 @@ func (f *File) override(path, value string) error {
 	if k == nil && group(path) == "" {
 		return unknown(path, "")
 	}
-	if k == nil && path == "data" && !strings.HasPrefix(value, "{") {
-		f.Data = Source{Name: value}
-		return lookup("data.name").check(f)
+	if short := lookup(shorthands[path]); short != nil && !strings.HasPrefix(value, "{") {
+		f.setShort(short, value)
+		return short.check(f)
 	}
 	if k != nil && k.text != nil {
 		k.setText(f, value)
@@ -194,7 +195,7 @@ func (o *origin) override(path, text string) *origin {
 // Recipe returns the arithmetic part of f for the data set that f names.
 func (f File) Recipe(d Data) Recipe {
 	return Recipe{
-		Model: f.Model, Data: d,
+		Model: f.Model, Auxiliary: f.Auxiliary, Data: d,
 		Epochs: f.Epochs, Batch: f.Batch, MicroBatches: f.MicroBatches, Seed: f.Seed, Algorithm: f.Algorithm,
 		Optimizer: f.Optimizer, Wire: WireFloat32, ArithmeticVersion: ArithmeticVersion,
 	}
@@ -258,7 +259,11 @@ func ID(name, requestID string) string {
 func (f *File) read(prefix string, body, key ast.Node) error {
 	entries, ok := entriesOf(body)
 	if !ok {
-		return f.wrong(key, "%s: want key: value lines (%s)", describe(prefix, body), strings.Join(children(prefix), ", "))
+		lines := "key: value lines (" + strings.Join(children(prefix), ", ") + ")"
+		if shorthands[strings.TrimSuffix(prefix, ".")] != "" {
+			return f.wrong(body, "%s: want text, or %s; if it is meant as text put it in quotes", describe(prefix, body), lines)
+		}
+		return f.wrong(key, "%s: want %s", describe(prefix, body), lines)
 	}
 	seen := map[string]ast.Node{}
 	for _, e := range entries {
@@ -293,13 +298,21 @@ func (f *File) readEntry(prefix string, name *ast.StringNode, value ast.Node) er
 		}
 		return nil
 	}
-	if text, ok := value.(*ast.StringNode); ok && path == "data" {
-		f.note("data", value)
-		f.Data = Source{Name: text.Value}
+	if text, ok := value.(*ast.StringNode); ok && shorthands[path] != "" {
+		f.note(path, value)
+		f.setShort(lookup(shorthands[path]), text.Value)
 		return nil
 	}
 	f.note(path, name)
 	return f.read(path+".", value, name)
+}
+
+// setShort takes a text that stands for a whole group, such as data: digits.
+func (f *File) setShort(k *key, value string) {
+	if k.path == "data.name" {
+		f.Data = Source{}
+	}
+	k.setText(f, value)
 }
 
 // note remembers where the value of path stands.

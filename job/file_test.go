@@ -160,7 +160,7 @@ func TestYAMLReadsBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		f := Default()
 		f.Model = text.Draw(t, "model")
-		f.Name = f.Model
+		f.Name, f.Auxiliary = f.Model, rapid.Bool().Draw(t, "auxiliary")
 		f.Data = Source{text.Draw(t, "data"), rapid.OneOf(rapid.Just(""), text).Draw(t, "dir")}
 		f.Epochs, f.Batch = rapid.IntRange(1, maxCount).Draw(t, "epochs"), rapid.IntRange(1, maxCount).Draw(t, "batch")
 		f.Seed = rapid.Uint64().Draw(t, "seed")

@@ -27,7 +27,8 @@ type key struct {
 // keys is the whole job file, in the order in which YAML writes it.
 var keys = []key{
 	textKey("name", func(f *File) *string { return &f.Name }, checkName),
-	textKey("model", func(f *File) *string { return &f.Model }, checkModel),
+	textKey("model.name", func(f *File) *string { return &f.Model }, checkModel),
+	boolKey("model.auxiliary", func(f *File) *bool { return &f.Auxiliary }),
 	textKey("data.name", func(f *File) *string { return &f.Data.Name }, checkDataName),
 	textKey("data.dir", func(f *File) *string { return &f.Data.Dir }, checkDataDir),
 	wholeKey("epochs", func(f *File) *int { return &f.Epochs }, 1, maxCount),
@@ -39,7 +40,7 @@ var keys = []key{
 	textKey("algorithm", func(f *File) *string { return &f.Algorithm }, func(f *File) error { return checkAlgorithm(f.Algorithm) }),
 	floatKey("optimizer.lr", func(f *File) *float32 { return &f.Optimizer.LR }, func(v float32) bool { return v > 0 }, "above 0"),
 	floatKey("optimizer.momentum", func(f *File) *float32 { return &f.Optimizer.Momentum }, func(v float32) bool { return v >= 0 && v < 1 }, "from 0 to below 1"),
-	{path: "optimizer.nesterov", set: setNesterov, check: func(*File) error { return nil }},
+	boolKey("optimizer.nesterov", func(f *File) *bool { return &f.Optimizer.Nesterov }),
 	floatKey("optimizer.weight_decay", func(f *File) *float32 { return &f.Optimizer.WeightDecay }, func(v float32) bool { return v >= 0 }, "0 or more"),
 	wholeKey("workers.min", func(f *File) *int { return &f.Workers.Min }, 1, maxWorkers),
 	wholeKey("workers.max", func(f *File) *int { return &f.Workers.Max }, 0, maxWorkers),
@@ -49,7 +50,7 @@ var keys = []key{
 
 // setText fills a text key. A name that was only the model's name follows it.
 func (k *key) setText(f *File, value string) {
-	follows := k.path == "model" && f.Name == f.Model
+	follows := k.path == "model.name" && f.Name == f.Model
 	*k.text(f) = value
 	if follows {
 		f.Name = value
@@ -144,14 +145,20 @@ func setSeed(f *File, n ast.Node) error {
 	return fmt.Errorf("%s: want a whole number from 0 to 18446744073709551615", describe("seed", n))
 }
 
-func setNesterov(f *File, n ast.Node) error {
-	b, ok := n.(*ast.BoolNode)
-	if !ok {
-		return fmt.Errorf("%s: want true or false", describe("optimizer.nesterov", n))
-	}
-	f.Optimizer.Nesterov = b.Value
-	return nil
+func boolKey(path string, field func(*File) *bool) key {
+	return key{path: path, check: func(*File) error { return nil }, set: func(f *File, n ast.Node) error {
+		b, ok := n.(*ast.BoolNode)
+		if !ok {
+			return fmt.Errorf("%s: want true or false", describe(path, n))
+		}
+		*field(f) = b.Value
+		return nil
+	}}
 }
+
+// shorthands are the groups that may be written as one text, and the key which
+// that text is: data: digits is data: {name: digits}.
+var shorthands = map[string]string{"model": "model.name", "data": "data.name"}
 
 // lookup returns the key of that path, or nil.
 func lookup(path string) *key {

@@ -21,6 +21,7 @@ const ArithmeticVersion = 2
 // What is not in it (name, workers, checkpoints) cannot change the model.
 type Recipe struct {
 	Model             string    `json:"model"`
+	Auxiliary         bool      `json:"auxiliary"` // the model's auxiliary classifiers are trained too
 	Data              Data      `json:"data"`
 	Epochs            int       `json:"epochs"`
 	Batch             int       `json:"batch"`

@@ -17,7 +17,11 @@ func (f File) YAML() []byte {
 		fmt.Fprintf(&b, format+"\n", args...)
 	}
 	line("name: %s", quoted(f.Name))
-	line("model: %s", quoted(f.Model))
+	if f.Auxiliary {
+		line("model:\n  name: %s\n  auxiliary: %t", quoted(f.Model), f.Auxiliary)
+	} else {
+		line("model: %s", quoted(f.Model))
+	}
 	if f.Data.Dir == "" {
 		line("data: %s", quoted(f.Data.Name))
 	} else {

@@ -24,6 +24,10 @@ type Model struct {
 	// Divisors; both are nil where there are no such variants.
 	Divided  func(divisor, classes int) nn.Chain
 	Divisors []int
+
+	// Auxiliary is the network with the auxiliary classifiers that are trained
+	// beside it, nil where it has none.
+	Auxiliary func(classes int) nn.Chain
 }
 
 // all lists the models in the order in which they are shown.

@@ -8,9 +8,23 @@ import (
 	"convoy/optim"
 )
 
+// Of finds the model that a recipe names, with its auxiliary classifiers where
+// the recipe asks for them.
+func Of(r job.Recipe) (Model, error) {
+	m, err := Lookup(r.Model)
+	if err != nil || !r.Auxiliary {
+		return m, err
+	}
+	if m.Auxiliary == nil {
+		return Model{}, fmt.Errorf("model %s has no auxiliary classifiers: leave out model.auxiliary", m.Name)
+	}
+	m.Layers = m.Auxiliary
+	return m, nil
+}
+
 // ForRecipe builds the network that a recipe names for the recipe's data.
 func ForRecipe(r job.Recipe) (*nn.Net, error) {
-	model, err := Lookup(r.Model)
+	model, err := Of(r)
 	if err != nil {
 		return nil, err
 	}

@@ -31,3 +31,10 @@ func TestInitial(t *testing.T) {
 		t.Errorf("error %v, want one that names lenot", err)
 	}
 }
+
+func TestOfRefusesAuxiliaryClassifiersWhereThereAreNone(t *testing.T) {
+	_, err := Of(job.Recipe{Model: "lenet", Auxiliary: true})
+	if want := "model lenet has no auxiliary classifiers: leave out model.auxiliary"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("%v, want %q", err, want)
+	}
+}

@@ -34,6 +34,7 @@ func (s *setting) Set(text string) error {
 func settings() []*setting {
 	return []*setting{
 		{flag: "model", key: "model", kind: "name", usage: "network to train (default lenet-relu)"},
+		{flag: "auxiliary", key: "model.auxiliary", kind: "bool", usage: "train the model's auxiliary classifiers too"},
 		{flag: "data", key: "data", kind: "name", usage: "data set (default digits, which is built in)"},
 		{flag: "data-dir", key: "data.dir", kind: "folder", usage: "folder that holds the data set's files"},
 		{flag: "epochs", key: "epochs", kind: "n", usage: "passes over the training examples (default 3)"},
@@ -88,9 +89,9 @@ type resolved struct {
 // resolve opens the data set and builds the network that f names, so that what
 // cannot be trained is refused before anything is written.
 func resolve(f job.File) (resolved, error) {
-	_, err := models.Lookup(f.Model)
-	if err != nil {
-		return resolved{}, cli.Usage(f.Errorf("model", "%w", err))
+	var err error
+	if _, err := models.Of(f.Recipe(job.Data{})); err != nil {
+		return resolved{}, cli.Usage(f.Errorf("model.name", "%w", err))
 	}
 	if f.Data.Dir != "" {
 		if f.Data.Dir, err = filepath.Abs(f.Data.Dir); err != nil {
@@ -110,7 +111,7 @@ func resolve(f job.File) (resolved, error) {
 		return resolved{}, cli.Usage(err)
 	}
 	if _, err := models.ForRecipe(recipe); err != nil {
-		return resolved{}, cli.Usage(f.Errorf("model", "%w", err))
+		return resolved{}, cli.Usage(f.Errorf("model.name", "%w", err))
 	}
 	return resolved{f, set, recipe}, nil
 }
