@@ -42,7 +42,11 @@ type Set struct {
 func (s *Set) Shards() iter.Seq2[Shard, []byte] {
 	return func(yield func(Shard, []byte) bool) {
 		for _, shard := range s.Manifest.Shards {
-			if !yield(shard, encodeShard(s.Manifest, shard, s.split(shard.Split))) {
+			b, err := encodeShard(s.Manifest, shard, sure{s.split(shard.Split)})
+			if err != nil {
+				panic(err) // reading a Split cannot fail
+			}
+			if !yield(shard, b) {
 				return
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/binary"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -214,8 +215,12 @@ func TestMNIST(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = "71262e9b3cc1a924d4bf5ee911028b181b26812bf474fc8b75361c1c09731455"
+	const want = "a4e0584bc08f092bb763a0a2e4552b70e1298ec59791482610fb7a7ab89a661c"
 	if got := set.Manifest.Digest().String(); got != want || set.Train.Len() != 60_000 || set.Test.Len() != 10_000 {
 		t.Errorf("%d + %d examples, digest %s, want 60000 + 10000, %s", set.Train.Len(), set.Test.Len(), got, want)
+	}
+	// The two numbers that everybody normalises MNIST by.
+	if mean, deviation := set.Manifest.Moments(); fmt.Sprintf("%.4f %.4f", mean[0], deviation[0]) != "0.1307 0.3081" {
+		t.Errorf("mean %v, deviation %v, want 0.1307 and 0.3081", mean, deviation)
 	}
 }

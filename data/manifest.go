@@ -43,7 +43,9 @@ type Manifest struct {
 	Channels   int      `json:"channels"`
 	Height     int      `json:"height"` // pixels
 	Width      int      `json:"width"`  // pixels
-	Shards     []Shard  `json:"shards"` // the training examples in order, then the test examples
+	// PixelSums has an entry for each channel.
+	PixelSums []PixelSums `json:"pixel_sums"`
+	Shards    []Shard     `json:"shards"` // the training examples in order, then the test examples
 }
 
 // Shard is one entry of a manifest: examples [First, First+Count) of a split.
@@ -113,6 +115,9 @@ func ParseManifest(canonical []byte) (Manifest, error) {
 // Check reports the first thing that makes m no manifest.
 func (m Manifest) Check() error {
 	if err := m.checkShape(); err != nil {
+		return err
+	}
+	if err := m.checkSums(); err != nil {
 		return err
 	}
 	at := map[string]int{} // examples of a split listed so far

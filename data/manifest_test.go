@@ -13,7 +13,8 @@ func small() Manifest {
 	}
 	return Manifest{
 		Name: "small", Train: 5, Test: 2, Classes: 2, ClassNames: []string{"<a>", "é"}, Channels: 1, Height: 2, Width: 3,
-		Shards: []Shard{shard(Train, 0, 3), shard(Train, 3, 2), shard(Test, 0, 2)},
+		PixelSums: []PixelSums{{Sum: 300, Squares: 5000}},
+		Shards:    []Shard{shard(Train, 0, 3), shard(Train, 3, 2), shard(Test, 0, 2)},
 	}
 }
 
@@ -24,7 +25,7 @@ func TestManifest(t *testing.T) {
 		t.Fatalf("parsed: %v, digest %v, want %v", err, got.Digest(), m.Digest())
 	}
 	// The digest is part of recipes: its form never changes.
-	const want = "ccfe765402463299eb83444f7b1fc24ec75e4b2368e28eeb20ac5baace16ce94"
+	const want = "1401072d3bb7808536274ebc7c73f306a37e4995ed5ec9f3efcc77d85e9d6a5f"
 	if got := m.Digest().String(); got != want {
 		t.Errorf("digest %s, want %s", got, want)
 	}
@@ -45,6 +46,12 @@ func TestManifestErrors(t *testing.T) {
 		"images of 1 × 16384":   func(m *Manifest) { m.Height, m.Width = 1<<14, 1<<14 },
 		"1 class names for 2":   func(m *Manifest) { m.ClassNames = m.ClassNames[:1] },
 		`class name ""`:         func(m *Manifest) { m.ClassNames[1] = "" },
+		"pixels of 0 channels":  func(m *Manifest) { m.PixelSums = nil },
+		"pixels of 2 channels":  func(m *Manifest) { m.PixelSums = append(m.PixelSums, PixelSums{}) },
+		"30 pixels of sum 7651": func(m *Manifest) { m.PixelSums[0] = PixelSums{Sum: 7651, Squares: 7651 * 255} },
+		"no values from 0":      func(m *Manifest) { m.PixelSums[0] = PixelSums{Sum: 10, Squares: 2551} },
+		"variance would be":     func(m *Manifest) { m.PixelSums[0] = PixelSums{Sum: 300, Squares: 2999} },
+		"in a channel of the":   func(m *Manifest) { m.Train, m.Height, m.Width = 1<<28, 1<<13, 1<<10; m.Channels = 1 },
 		"hold 5 training and 0": func(m *Manifest) { m.Shards = m.Shards[:2] },
 		`split "valid"`:         func(m *Manifest) { m.Shards[2].Split = "valid" },
 		"is no digest":          func(m *Manifest) { m.Shards[0].SHA256 = "0a" },

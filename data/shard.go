@@ -26,51 +26,6 @@ const (
 // shardBytes is the size of a shard of count images of size bytes each.
 func shardBytes(size, count int) int { return shardHeader + count*(size+2) }
 
-// Import makes a set of two splits. about tells name, generator, classes and
-// the images' shape; counts and shards are filled in from the examples, all of
-// which are read once.
-func Import(about Manifest, train, test Split) (*Set, error) {
-	m := about
-	m.Train, m.Test, m.Shards = train.Len(), test.Len(), nil
-	if err := m.checkShape(); err != nil {
-		return nil, err
-	}
-	set := &Set{Train: train, Test: test}
-	for _, name := range []string{Train, Test} {
-		split := set.split(name)
-		per := max(1, (shardTarget-shardHeader)/(m.ImageBytes()+2))
-		for first := 0; first < split.Len(); first += per {
-			s := Shard{Split: name, First: first, Count: min(per, split.Len()-first)}
-			b := encodeShard(m, s, split)
-			s.Bytes, s.SHA256 = len(b), digest.Of(b).String()
-			if err := checkLabels(b, m, s); err != nil {
-				return nil, err
-			}
-			m.Shards = append(m.Shards, s)
-		}
-	}
-	set.Manifest = m
-	return set, m.Check()
-}
-
-// encodeShard returns the bytes of the shard that s describes.
-func encodeShard(m Manifest, s Shard, from Split) []byte {
-	size := m.ImageBytes()
-	b := make([]byte, shardBytes(size, s.Count))
-	copy(b, shardHeaderOf(m, s))
-	pixels, labels := shardParts(b, size, s.Count)
-	for i := range s.Count {
-		label := from.Example(s.First+i, pixels[i*size:(i+1)*size])
-		// A label that no set has room for is kept as one, so that the check of
-		// the labels finds it.
-		if label < 0 || label > maxClasses {
-			label = maxClasses
-		}
-		binary.LittleEndian.PutUint16(labels[2*i:], uint16(label))
-	}
-	return b
-}
-
 // decodeShard checks b against its entry s of manifest m and returns its parts:
 // pixels, and labels of two bytes each, both windows of b.
 func decodeShard(b []byte, m Manifest, s Shard) (pixels, labels []byte, err error) {
