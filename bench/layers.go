@@ -36,6 +36,9 @@ func (l Layer) Shape() string {
 	if s.StrideH > 1 {
 		text += fmt.Sprintf("/%d", s.StrideH)
 	}
+	if s.Groups > 1 {
+		text += fmt.Sprintf(", %d groups", s.Groups)
+	}
 	return text
 }
 

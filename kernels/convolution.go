@@ -8,8 +8,8 @@ import "fmt"
 // time.
 //
 // All algorithms take and give maps in NHWC order and weights in PyTorch's order
-// [O][C][KH][KW]. x has a pitch of C unless the kernel is 1×1; y, gy and gx may be
-// windows of wider maps. Sums are rounded as the algorithm's type says.
+// [O][C/Groups][KH][KW]. x has a pitch of C unless the kernel is 1×1; y, gy and gx
+// may be windows of wider maps. Sums are rounded as the algorithm's type says.
 type Convolution struct {
 	s Conv
 	algorithm
@@ -30,7 +30,8 @@ type algorithm interface {
 // transform their operands.
 func NewConvolution(s Conv, direct bool) *Convolution {
 	must(s.Check())
-	return &Convolution{s, chooseAlgorithm(s, direct)}
+	choose := func(s Conv) algorithm { return chooseAlgorithm(s, direct) }
+	return &Convolution{s, newGroups(s, choose)}
 }
 
 // chooseAlgorithm depends on the geometry of one example alone: every machine and
@@ -52,7 +53,7 @@ func (c *Convolution) Bytes(cuts []int) int {
 	return c.bytes(cuts)
 }
 
-// Pack takes the weights [O][C][KH][KW] into the plan: for Forward, and for
+// Pack takes the weights [O][C/Groups][KH][KW] into the plan: for Forward, and for
 // BackwardData if backward says so.
 func (c *Convolution) Pack(p *Pool, w []float32, backward bool) {
 	length("Convolution.Pack", "w", len(w), c.s.Weights())
@@ -64,7 +65,8 @@ func (c *Convolution) Pack(p *Pool, w []float32, backward bool) {
 //	y[oh][ow][o] = b[o] + Σ x[oh·StrideH+kh−PadH][ow·StrideW+kw−PadW][c] · w[o][c][kh][kw]
 //
 // with the weights that Pack took, x being zero outside of the image; relu gives
-// max(0, y) instead. b is [O], or nil for none.
+// max(0, y) instead. b is [O], or nil for none. In groups, each is a convolution
+// of its own: o and c are counted within the group, in all three directions.
 func (c *Convolution) Forward(p *Pool, n int, x Maps, b []float32, relu bool, y Maps) {
 	const op = "Convolution.Forward"
 	c.checkInput(op, n, x)

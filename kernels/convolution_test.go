@@ -7,7 +7,7 @@ import (
 
 // convs are shapes with every kind of edge: one pixel, kernels as large as the
 // image, strides above the kernel, padding above it, rows of pixels and of taps
-// that fill no tile, sums longer than a piece.
+// that fill no tile, sums longer than a piece, groups down to one channel each.
 var convs = []Conv{
 	{C: 1, H: 1, W: 1, O: 1, KH: 1, KW: 1, StrideH: 1, StrideW: 1},
 	{C: 1, H: 12, W: 28, O: 6, KH: 5, KW: 5, StrideH: 1, StrideW: 1, PadH: 2, PadW: 2},
@@ -24,6 +24,10 @@ var convs = []Conv{
 	{C: 16, H: 12, W: 13, O: 16, KH: 1, KW: 1, StrideH: 1, StrideW: 1},
 	{C: 2, H: 3, W: 3, O: 90, KH: 3, KW: 3, StrideH: 1, StrideW: 1, PadH: 1, PadW: 1},
 	{C: 1, H: 2, W: 300, O: 2, KH: 2, KW: 2, StrideH: 1, StrideW: 1},
+	{C: 6, H: 7, W: 6, O: 34, KH: 3, KW: 2, StrideH: 1, StrideW: 2, PadH: 1, PadW: 1, Groups: 2},
+	{C: 36, H: 4, W: 5, O: 54, KH: 1, KW: 1, StrideH: 1, StrideW: 1, Groups: 2},
+	{C: 64, H: 4, W: 5, O: 36, KH: 1, KW: 1, StrideH: 1, StrideW: 1, Groups: 4},
+	{C: 7, H: 6, W: 5, O: 7, KH: 3, KW: 3, StrideH: 1, StrideW: 1, Groups: 7},
 }
 
 // A termSum adds up products as a doc comment says.
@@ -222,10 +226,10 @@ func TestConvolution(t *testing.T) {
 
 func FuzzConvolution(f *testing.F) {
 	for i, s := range convs {
-		f.Add(s.C, s.H, s.W, s.O, s.KH, s.KW, s.StrideH, s.StrideW, s.PadH, s.PadW, 3, uint32(i))
+		f.Add(s.C, s.H, s.W, s.O, s.KH, s.KW, s.StrideH, s.StrideW, s.PadH, s.PadW, s.Groups, 3, uint32(i))
 	}
-	f.Fuzz(func(t *testing.T, c, h, w, o, kh, kw, sh, sw, ph, pw, n int, seed uint32) {
-		s := Conv{c, h, w, o, kh, kw, sh, sw, ph, pw}
+	f.Fuzz(func(t *testing.T, c, h, w, o, kh, kw, sh, sw, ph, pw, groups, n int, seed uint32) {
+		s := Conv{c, h, w, o, kh, kw, sh, sw, ph, pw, groups}
 		if s.Check() != nil || n < 1 || n > 300 || s.FLOPs()*n > 1e6 || (s.In()+s.Out()+s.C*(h+2*ph)*(w+2*pw))*n > 1e5 {
 			t.Skip()
 		}
@@ -241,6 +245,40 @@ type convolutionReference struct {
 	backwardWeights func(s Conv, x, gy Maps, cuts []int, gw, gb []float32)
 }
 
+// inGroups is the definition for each group by itself, between windows of its
+// channels.
+func (r convolutionReference) inGroups() convolutionReference {
+	each := func(s Conv, f func(g Conv, i int)) {
+		for i := range s.groups() {
+			f(s.group(), i)
+		}
+	}
+	part := func(v []float32, i, n int) []float32 {
+		if v == nil {
+			return nil
+		}
+		return v[i*n:][:n]
+	}
+	return convolutionReference{
+		r.plan,
+		func(s Conv, n int, x Maps, w, b []float32, relu bool, y Maps) {
+			each(s, func(g Conv, i int) {
+				r.forward(g, n, x.Window(i*g.C), part(w, i, g.Weights()), part(b, i, g.O), relu, y.Window(i*g.O))
+			})
+		},
+		func(s Conv, n int, gy Maps, w []float32, gx Maps, add bool) {
+			each(s, func(g Conv, i int) {
+				r.backwardData(g, n, gy.Window(i*g.O), part(w, i, g.Weights()), gx.Window(i*g.C), add)
+			})
+		},
+		func(s Conv, x, gy Maps, cuts []int, gw, gb []float32) {
+			each(s, func(g Conv, i int) {
+				r.backwardWeights(g, x.Window(i*g.C), gy.Window(i*g.O), cuts, part(gw, i, g.Weights()), part(gb, i, g.O))
+			})
+		},
+	}
+}
+
 // checkConvolution checks the direct algorithm.
 func checkConvolution(t *testing.T, s Conv, n int, seed uint32) {
 	checkAlgorithm(t, s, n, seed, convolutionReference{
@@ -252,6 +290,7 @@ func checkConvolution(t *testing.T, s Conv, n int, seed uint32) {
 // checkAlgorithm compares an algorithm with its reference, bit for bit, for every
 // implementation and several numbers of threads.
 func checkAlgorithm(t *testing.T, s Conv, n int, seed uint32, reference convolutionReference) {
+	reference = reference.inGroups()
 	z := noise(seed)
 	extra := int(seed % 3 * 5)
 	x, w, b := maps(z.sparse, n*s.H*s.W, s.C, 0), z.floats(s.Weights()), z.floats(s.O)

@@ -12,7 +12,7 @@ const sumBound = 1e-5
 
 // eachGolden runs f for the cases that match with every implementation; cases that
 // take the generic one long are left to the others, which give the same bits.
-// Grouped and dilated convolutions are not built.
+// Dilated convolutions are not built.
 func eachGolden(t *testing.T, pattern string, f func(t *testing.T, p *Pool, c golden.Case)) {
 	golden.Each(t, pattern, func(t *testing.T, c golden.Case) {
 		if len(c.F32("w"))*len(c.F32("gy")) > 1e7 {
@@ -36,15 +36,21 @@ func goldenConv(c golden.Case) (s Conv, n int) {
 	x, w, k, st, pad := c.Dims("x"), c.Dims("w"), c.Ints("kernel"), c.Ints("stride"), c.Ints("padding")
 	return Conv{
 		C: x[1], H: x[2], W: x[3], O: w[0], KH: k[0], KW: k[1],
-		StrideH: st[0], StrideW: st[1], PadH: pad[0], PadW: pad[1],
+		StrideH: st[0], StrideW: st[1], PadH: pad[0], PadW: pad[1], Groups: int(c.Float("groups")),
 	}, x[0]
 }
 
+// goldenConvolutions are the patterns of the cases there are.
+func goldenConvolutions(t *testing.T) []string {
+	patterns := []string{"conv2d_[0-9]*", "conv2d_grouped_*"}
+	if golden.Dir(t) != "testdata" {
+		patterns = append(patterns, "conv2d_wide_*")
+	}
+	return patterns
+}
+
 func TestGoldenConvolution(t *testing.T) {
-	for _, pattern := range []string{"conv2d_[0-9]*", "conv2d_wide_*"} {
-		if golden.Dir(t) == "testdata" && pattern == "conv2d_wide_*" {
-			continue
-		}
+	for _, pattern := range goldenConvolutions(t) {
 		eachGolden(t, pattern, func(t *testing.T, p *Pool, c golden.Case) {
 			s, _ := goldenConv(c)
 			checkGoldenConvolution(t, p, c, NewConvolution(s, true), sumBound)

@@ -38,14 +38,14 @@ const (
 )
 
 // Fits reports whether Lanes takes the stage: a question of one example's
-// geometry alone. There are at most 16 channels on either side, the kernel has at
-// most 256 taps and a row of the output at most 256 pixels, and the padded input
+// geometry alone. There are at most 16 channels on either side in one group, the
+// kernel has at most 256 taps and a row of the output at most 256 pixels, and the padded input
 // and the convolution of one example, or what a maximum leaves of it, are at most
 // 16384 values, so that those of 16 examples stay in a second-level cache. From
 // there on the direct algorithm is as fast.
 func (s LaneStage) Fits() bool {
 	c := s.Conv
-	if c.Check() != nil || c.C > laneChannels || c.O > laneChannels || c.KH*c.KW > piece || c.OutW() > piece {
+	if c.Check() != nil || c.groups() > 1 || c.C > laneChannels || c.O > laneChannels || c.KH*c.KW > piece || c.OutW() > piece {
 		return false
 	}
 	kept := c.Out()

@@ -26,6 +26,7 @@ func TestNodeIsSumOfChildren(t *testing.T) {
 		{C: 1, H: 18, W: 18, O: 3, KH: 2, KW: 2, StrideH: 1, StrideW: 1},
 		{C: 16, H: 3, W: 3, O: 5, KH: 1, KW: 1, StrideH: 1, StrideW: 1},
 		{C: 16, H: 17, W: 17, O: 2, KH: 1, KW: 1, StrideH: 1, StrideW: 1},
+		{C: 4, H: 7, W: 6, O: 6, KH: 3, KW: 3, StrideH: 1, StrideW: 1, Groups: 2},
 	} {
 		c := NewConvolution(s, true)
 		checkNodes(t, s, s.In(), s.Out(), s.Weights(), s.O, func(x, gy []float32, cuts []int, gw, gb []float32) {

@@ -9,6 +9,7 @@ func TestPlansAllocateNothing(t *testing.T) {
 		squareConv(3, 9, 20, 3, 2, 1),
 		squareConv(16, 6, 33, 1, 1, 0),
 		squareConv(5, 6, 40, 5, 1, 2),
+		{C: 10, H: 6, W: 6, O: 34, KH: 3, KW: 3, StrideH: 1, StrideW: 1, Groups: 2},
 	} {
 		checkPlanAllocations(t, p, s, NewConvolution(s, true))
 	}
@@ -89,6 +90,9 @@ func TestShapes(t *testing.T) {
 		func(s *Conv) { s.PadW = -1 },
 		func(s *Conv) { s.KH = 15 },
 		func(s *Conv) { s.O = 1 << 31 },
+		func(s *Conv) { s.Groups = 3 }, // divides the channels alone
+		func(s *Conv) { s.Groups = 5 },
+		func(s *Conv) { s.Groups = -1 },
 		func(s *Conv) { s.C = 1 << 24 },
 	} {
 		bad := good

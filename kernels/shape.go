@@ -6,13 +6,15 @@ import (
 )
 
 // Conv is a two-dimensional cross-correlation of one example [C][H][W] with
-// weights [O][C][KH][KW], strides and zero padding on both sides, giving
-// [O][OutH][OutW].
+// weights [O][C/Groups][KH][KW], strides and zero padding on both sides, giving
+// [O][OutH][OutW]. In groups, channels and outputs are divided evenly, and a group
+// of outputs sees its own group of channels alone.
 type Conv struct {
 	C, H, W          int // input channels, height, width
 	O, KH, KW        int // output channels, kernel height, width
 	StrideH, StrideW int // at least 1
 	PadH, PadW       int // zeros added on each side
+	Groups           int `json:",omitempty"` // of channels and outputs; unset: 1
 }
 
 // Check returns an error that names the first dimension that makes no sense.
@@ -22,6 +24,8 @@ func (s Conv) Check() error {
 		return fmt.Errorf("convolution input %d×%d×%d (C×H×W): each must be at least 1", s.C, s.H, s.W)
 	case s.O < 1 || s.KH < 1 || s.KW < 1:
 		return fmt.Errorf("convolution of %d channels with kernel %d×%d: each must be at least 1", s.O, s.KH, s.KW)
+	case s.Groups < 0 || s.C%s.groups() != 0 || s.O%s.groups() != 0:
+		return fmt.Errorf("convolution from %d to %d channels in %d groups: the groups must divide both", s.C, s.O, s.Groups)
 	case s.StrideH < 1 || s.StrideW < 1:
 		return fmt.Errorf("convolution stride %d×%d: each must be at least 1", s.StrideH, s.StrideW)
 	case s.PadH < 0 || s.PadW < 0:
@@ -32,6 +36,15 @@ func (s Conv) Check() error {
 		return fmt.Errorf("convolution %+v: the weights have more than %d elements, or an image more than %d", s, math.MaxInt32, math.MaxInt32/piece)
 	}
 	return nil
+}
+
+// groups is the number of groups.
+func (s Conv) groups() int { return max(s.Groups, 1) }
+
+// group is the convolution of one group.
+func (s Conv) group() Conv {
+	s.C, s.O, s.Groups = s.C/s.groups(), s.O/s.groups(), 0
+	return s
 }
 
 // OutH is the height of the output.
@@ -47,7 +60,7 @@ func (s Conv) In() int { return s.C * s.H * s.W }
 func (s Conv) Out() int { return s.O * s.OutH() * s.OutW() }
 
 // Weights is the number of elements of the weights, the bias left out.
-func (s Conv) Weights() int { return s.O * s.C * s.KH * s.KW }
+func (s Conv) Weights() int { return s.O * (s.C / s.groups()) * s.KH * s.KW }
 
 // FLOPs is the number of multiplications and additions of one direction for one
 // example.

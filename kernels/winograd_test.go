@@ -23,10 +23,16 @@ var winogradConvs = []Conv{
 	{C: 16, H: 6, W: 7, O: 16, KH: 5, KW: 5, StrideH: 1, StrideW: 1, PadH: 2, PadW: 2},
 	{C: 5, H: 4, W: 3, O: 19, KH: 5, KW: 5, StrideH: 1, StrideW: 1, PadH: 5, PadW: 2},
 	{C: 2, H: 5, W: 2, O: 50, KH: 5, KW: 5, StrideH: 1, StrideW: 1, PadH: 3, PadW: 6},
+	{C: 36, H: 7, W: 9, O: 42, KH: 3, KW: 3, StrideH: 1, StrideW: 1, PadH: 1, PadW: 1, Groups: 2},
+	{C: 48, H: 6, W: 5, O: 48, KH: 5, KW: 5, StrideH: 1, StrideW: 1, PadH: 2, PadW: 2, Groups: 3},
 }
 
 // newWinogradPlan forces Winograd, with small blocks where asked.
 func newWinogradPlan(s Conv, fused, small bool) *Convolution {
+	return &Convolution{s, newGroups(s, func(s Conv) algorithm { return winogradPlan(s, fused, small) })}
+}
+
+func winogradPlan(s Conv, fused, small bool) *winograd {
 	w := newWinograd(s)
 	for _, q := range []*winogradPass{&w.forth, &w.back} {
 		q.fusedTiles, q.blockTiles = 0, 20
@@ -40,7 +46,7 @@ func newWinogradPlan(s Conv, fused, small bool) *Convolution {
 	if small {
 		w.gradient.blockFloats = 0
 	}
-	return &Convolution{s, w}
+	return w
 }
 
 func TestWinogradPays(t *testing.T) {
@@ -75,10 +81,10 @@ func TestWinograd(t *testing.T) {
 
 func FuzzWinograd(f *testing.F) {
 	for i, s := range winogradConvs {
-		f.Add(s.C, s.H, s.W, s.O, s.KH == 5, s.PadH, s.PadW, 3, uint32(i))
+		f.Add(s.C, s.H, s.W, s.O, s.KH == 5, s.PadH, s.PadW, s.Groups, 3, uint32(i))
 	}
-	f.Fuzz(func(t *testing.T, c, h, w, o int, five bool, ph, pw, n int, seed uint32) {
-		s := Conv{c, h, w, o, 3, 3, 1, 1, ph, pw}
+	f.Fuzz(func(t *testing.T, c, h, w, o int, five bool, ph, pw, groups, n int, seed uint32) {
+		s := Conv{c, h, w, o, 3, 3, 1, 1, ph, pw, groups}
 		if five {
 			s.KH, s.KW = 5, 5
 		}
@@ -97,10 +103,7 @@ func checkWinograd(t *testing.T, s Conv, n int, seed uint32) {
 }
 
 func TestGoldenWinograd(t *testing.T) {
-	for _, pattern := range []string{"conv2d_[0-9]*", "conv2d_wide_*"} {
-		if golden.Dir(t) == "testdata" && pattern == "conv2d_wide_*" {
-			continue
-		}
+	for _, pattern := range goldenConvolutions(t) {
 		eachGolden(t, pattern, func(t *testing.T, p *Pool, c golden.Case) {
 			if s, _ := goldenConv(c); winogradFits(s) {
 				checkGoldenConvolution(t, p, c, newWinogradPlan(s, s.C%2 == 0, s.O%2 == 0), 1e-4)

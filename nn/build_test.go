@@ -40,6 +40,8 @@ func TestErrors(t *testing.T) {
 		{Chain{Linear{Out: 3}}, Shape{1, 4, 4}, "layer 0 (Linear 3), input 1×4×4: it takes a flat vector, not 1×4×4: put Flatten before it"},
 		{Chain{Conv{Out: 2, Kernel: 3}, ReLU{}, Conv{Out: 2, Kernel: 5}}, Shape{1, 6, 6}, "layer 2 (Conv 2, kernel 5×5), input 2×4×4: convolution kernel 5×5 is larger"},
 		{Chain{Conv{Out: 2, Kernel: 3, Stride: -1}}, Shape{1, 6, 6}, "layer 0 (Conv 2, kernel 3×3, stride -1)"},
+		{Chain{Conv{Out: 4, Kernel: 3, Groups: 4}}, Shape{6, 6, 6}, "layer 0 (Conv 4, kernel 3×3, groups 4), input 6×6×6: convolution from 6 to 4 channels in 4 groups: the groups must divide both"},
+		{Chain{Conv{Out: 4, Kernel: 3, Groups: -1}}, Shape{6, 6, 6}, "layer 0 (Conv 4, kernel 3×3, groups -1)"},
 		{Chain{MaxPool{Kernel: 3, Stride: 2, Pad: 2}}, Shape{1, 6, 6}, "layer 0 (MaxPool 3×3, stride 2, padding 2), input 1×6×6: pooling padding"},
 		{Chain{Chain{ReLU{}}, AvgPool{Kernel: 9}}, Shape{1, 6, 6}, "layer 1 (AvgPool 9×9), input 1×6×6"},
 		{Chain{Branches{{ReLU{}}, {ReLU{}, Linear{}}}}, Shape{3, 1, 1}, "layer 0.1.1 (Linear 0), input 3×1×1"},

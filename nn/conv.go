@@ -7,17 +7,25 @@ import (
 )
 
 // Conv is a two-dimensional convolution (cross-correlation) with a bias, with
-// weights [Out][C][Kernel][Kernel]. Weights begin by Xavier, biases at 0. A ReLU
-// right behind it is computed with it.
+// weights [Out][C/Groups][Kernel][Kernel]. Weights begin by Xavier, biases at 0. A
+// ReLU right behind it is computed with it.
 type Conv struct {
 	Out    int // output channels
 	Kernel int // height and width
 	Stride int // unset: 1
 	Pad    int // zeros added on every side
+	// Groups divide the channels of the input and those of the output; a group of
+	// the output sees its own group of the input alone (Krizhevsky et al., 2012,
+	// section 3.5). Unset: 1.
+	Groups int
 }
 
 func (l Conv) String() string {
-	return fmt.Sprintf("Conv %d, kernel %s%s", l.Out, square(l.Kernel), settings(l.Stride, 1, l.Pad))
+	s := fmt.Sprintf("Conv %d, kernel %s%s", l.Out, square(l.Kernel), settings(l.Stride, 1, l.Pad))
+	if l.Groups != 0 && l.Groups != 1 {
+		s += fmt.Sprintf(", groups %d", l.Groups)
+	}
+	return s
 }
 
 func (Conv) kind() string { return "conv" }
@@ -28,13 +36,15 @@ func (l Conv) geometry(in Shape) kernels.Conv {
 	return kernels.Conv{
 		C: in.C, H: in.H, W: in.W, O: l.Out, KH: l.Kernel, KW: l.Kernel,
 		StrideH: stride, StrideW: stride, PadH: l.Pad, PadW: l.Pad,
+		Groups: l.Groups,
 	}
 }
 
 // params takes the windows of the weights and the bias.
 func (l Conv) params(b *binder, in Shape) (weights, bias window) {
-	k := l.Kernel * l.Kernel
-	return b.param("weight", xavier(in.C*k, l.Out*k), l.Out, in.C, l.Kernel, l.Kernel), b.param("bias", zeros, l.Out)
+	k, groups := l.Kernel*l.Kernel, or(l.Groups, 1)
+	c, out := in.C/groups, l.Out/groups
+	return b.param("weight", xavier(c*k, out*k), l.Out, c, l.Kernel, l.Kernel), b.param("bias", zeros, l.Out)
 }
 
 func (l Conv) bind(b *binder, in Shape) (operator, error) {

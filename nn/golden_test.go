@@ -22,7 +22,11 @@ func layersOf(c golden.Case) (model Chain, missing string) {
 		}
 		switch l["type"] {
 		case "conv":
-			model = append(model, Conv{Out: number("out"), Kernel: numbers("kernel")[0], Stride: number("stride"), Pad: number("padding")})
+			conv := Conv{Out: number("out"), Kernel: numbers("kernel")[0], Stride: number("stride"), Pad: number("padding")}
+			if _, ok := l["groups"]; ok {
+				conv.Groups = number("groups")
+			}
+			model = append(model, conv)
 		case "linear":
 			model = append(model, Linear{Out: number("out")})
 		case "maxpool":

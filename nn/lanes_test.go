@@ -20,6 +20,7 @@ func TestLanesTakeTheBeginning(t *testing.T) {
 		{"another pooling", Chain{five, ReLU{}, MaxPool{Kernel: 3, Stride: 2}, Flatten{}, Linear{Out: 3}}, Shape{1, 9, 9}, 2},
 		{"17 channels", Chain{Conv{Out: 17, Kernel: 3}, ReLU{}, Flatten{}, Linear{Out: 3}}, Shape{1, 9, 9}, 0},
 		{"17 channels later", Chain{Chain{five, ReLU{}}, Conv{Out: 17, Kernel: 3}, Flatten{}, Linear{Out: 3}}, Shape{1, 9, 9}, 2},
+		{"groups", Chain{five, ReLU{}, Conv{Out: 6, Kernel: 3, Groups: 2}, Flatten{}, Linear{Out: 3}}, Shape{1, 9, 9}, 2},
 		{"large images", Chain{Conv{Out: 16, Kernel: 3, Pad: 1}, Flatten{}, Linear{Out: 3}}, Shape{1, 64, 64}, 0},
 		{"no convolution first", Chain{Dropout{Rate: 0.5}, five, Flatten{}, Linear{Out: 3}}, Shape{1, 9, 9}, 0},
 	} {

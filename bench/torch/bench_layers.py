@@ -51,18 +51,18 @@ def measure(f):
 
 def convolution(n, s):
     layout = torch.channels_last if a.layout == "nhwc" else torch.contiguous_format
-    stride, pad = [s["StrideH"], s["StrideW"]], [s["PadH"], s["PadW"]]
+    stride, pad, groups = [s["StrideH"], s["StrideW"]], [s["PadH"], s["PadW"]], s.get("Groups", 1)
     x = torch.relu(torch.randn(n, s["C"], s["H"], s["W"])).contiguous(memory_format=layout)
-    w = torch.randn(s["O"], s["C"], s["KH"], s["KW"]).contiguous(memory_format=layout)
+    w = torch.randn(s["O"], s["C"] // groups, s["KH"], s["KW"]).contiguous(memory_format=layout)
     b = torch.randn(s["O"])
-    gy = torch.randn_like(torch.conv2d(x, w, b, stride, pad))
+    gy = torch.randn_like(torch.conv2d(x, w, b, stride, pad, 1, groups))
 
     def backward(*mask):
         return torch.ops.aten.convolution_backward(
-            gy, x, w, [s["O"]], stride, pad, [1, 1], False, [0, 0], 1, mask)
+            gy, x, w, [s["O"]], stride, pad, [1, 1], False, [0, 0], groups, mask)
 
     return {
-        "forward": lambda: torch.conv2d(x, w, b, stride, pad),
+        "forward": lambda: torch.conv2d(x, w, b, stride, pad, 1, groups),
         "backward_data": lambda: backward(True, False, False),
         "backward_weights": lambda: backward(False, True, True),
     }
