@@ -15,6 +15,7 @@ func TestElementsAllocateNothing(t *testing.T) {
 	arg, keep, labels := make([]uint8, outs*c), make([]uint8, ins*c), make([]int32, ins)
 	losses, planes := make([]float64, ins), make([]float32, ins*c)
 	l := LRN{5, 1, 0.75, 1}
+	rbf, cuts := RBF{I: c, O: 3}, []int{0, 2, 7}
 	for _, threads := range []int{1, 2} {
 		p := newPool(t, threads)
 		for name, f := range map[string]func(){
@@ -29,7 +30,21 @@ func TestElementsAllocateNothing(t *testing.T) {
 			"LRN":     func() { LRNForward(p, l, outs, c, y, y); LRNBackward(p, l, outs, c, y, y, y) },
 			"dropout": func() { Dropout(p, 0.5, keep, x.V, x.V) },
 			"loss":    func() { SoftmaxCrossEntropy(p, c, x.V, labels, losses, x.V) },
-			"update":  func() { Update(p, SGD{LR: 1}, x.V, nil, planes) },
+			"losses": func() {
+				SquaredDistance(p, c, x.V, labels, losses, x.V)
+				RightPenalty(p, c, x.V, labels, losses, x.V)
+				DiscriminativePenalty(p, c, x.V, labels, losses, x.V)
+			},
+			"RBF": func() {
+				RBFForward(p, rbf, 7, planes[:7*c], x.V[:rbf.Weights()], y.V[:21])
+				RBFBackwardData(p, rbf, 7, planes[:7*c], x.V[:rbf.Weights()], y.V[:21], planes[:7*c])
+				RBFBackwardWeights(p, rbf, planes[:7*c], x.V[:rbf.Weights()], y.V[:21], cuts, planes[:rbf.Weights()])
+			},
+			"affine": func() {
+				AffineForward(p, ins, c, x, planes[:c], planes[:c], x)
+				AffineBackward(p, 2, c, x, x, planes[:c], cuts, x, planes[:c], planes[c:2*c])
+			},
+			"update": func() { Update(p, SGD{LR: 1}, x.V, nil, planes) },
 		} {
 			if a := allocs.Steady(f); a != 0 {
 				t.Errorf("%s on %d threads: %v allocations", name, threads, a)
@@ -62,6 +77,10 @@ func TestElementsMisfits(t *testing.T) {
 		"velocity":         func() { Update(nil, SGD{Momentum: 1}, make([]float32, 2), nil, make([]float32, 2)) },
 		"quotient":         func() { Divide(make([]float32, 2), make([]float32, 3), 1) },
 		"normalisation":    func() { LRNForward(p, LRN{}, 1, 2, maps(1), maps(1)) },
+		"centres":          func() { RBFForward(p, RBF{I: 2}, 1, make([]float32, 2), nil, nil) },
+		"distances":        func() { RBFForward(p, RBF{I: 2, O: 1}, 1, make([]float32, 2), make([]float32, 2), nil) },
+		"scales":           func() { AffineForward(p, 1, 2, maps(1), make([]float32, 1), make([]float32, 2), maps(1)) },
+		"penalties":        func() { RightPenalty(p, 2, make([]float32, 3), []int32{1}, make([]float64, 1), nil) },
 		"label":            func() { SoftmaxCrossEntropy(p, 2, make([]float32, 2), []int32{2}, make([]float64, 1), nil) },
 		"number of labels": func() { SoftmaxCrossEntropy(p, 2, make([]float32, 4), []int32{1}, make([]float64, 1), nil) },
 	} {

@@ -2,7 +2,6 @@ package kernels
 
 import (
 	"fmt"
-	"unsafe"
 
 	"convoy/fmath"
 )
@@ -18,15 +17,24 @@ import (
 // returns for how many examples the greatest logit, the first of equals, is the
 // label's. gx is [N][classes], or nil where it is not wanted; it may be logits.
 func SoftmaxCrossEntropy(p *Pool, classes int, logits []float32, labels []int32, losses []float64, gx []float32) (correct int) {
-	const op = "SoftmaxCrossEntropy"
+	return p.losses("SoftmaxCrossEntropy", lossJob{f: crossEntropy}, classes, logits, labels, losses, gx)
+}
+
+// exampleLoss is the loss of one example with the outputs x. Where gx is not nil
+// it becomes the loss's gradient; it may be x. scratch is as long as x.
+type exampleLoss func(x []float32, label int, scratch []float64, gx []float32) (loss float64)
+
+// losses runs j, which has f and least, on examples; the answer is the first of
+// the greatest outputs, or of the least.
+func (p *Pool) losses(op string, j lossJob, classes int, x []float32, labels []int32, losses []float64, gx []float32) (correct int) {
 	if classes < 1 {
 		panic(fmt.Sprintf("kernels: %s: %d classes", op, classes))
 	}
-	n := examples(op, "logits", len(logits), classes)
+	n := examples(op, "outputs", len(x), classes)
 	length(op, "labels", len(labels), n)
 	length(op, "losses", len(losses), n)
 	if gx != nil {
-		length(op, "gx", len(gx), len(logits))
+		length(op, "gx", len(gx), len(x))
 	}
 	for i, l := range labels {
 		if l < 0 || int(l) >= classes {
@@ -34,23 +42,27 @@ func SoftmaxCrossEntropy(p *Pool, classes int, logits []float32, labels []int32,
 		}
 	}
 	p.reserve(2 * classes)
-	j := &p.ops.losses
-	batch := max(1, lossLogits/classes)
-	tasks := (n + batch - 1) / batch
-	*j = lossJob{p, classes, batch, logits, gx, labels, losses, grown(j.correct, tasks)}
-	p.run(tasks, j)
+	j.p, j.classes, j.batch = p, classes, max(1, lossOutputs/classes)
+	j.x, j.gx, j.labels, j.losses = x, gx, labels, losses
+	tasks := (n + j.batch - 1) / j.batch
+	j.correct = grown(p.ops.losses.correct, tasks)
+	p.ops.losses = j
+	p.run(tasks, &p.ops.losses)
 	for _, c := range j.correct {
 		correct += c
 	}
-	*j = lossJob{correct: j.correct}
+	p.ops.losses = lossJob{correct: j.correct}
 	return correct
 }
 
-// lossLogits is about how many logits a task of the loss has.
-const lossLogits = 512
+// lossOutputs is about how many outputs a task of a loss has.
+const lossOutputs = 512
 
-// lossJob is the job of SoftmaxCrossEntropy.
+// lossJob is the job of the losses.
 type lossJob struct {
+	f     exampleLoss
+	least bool // the least output is the answer
+
 	p       *Pool
 	classes int
 	batch   int // examples of a task
@@ -61,44 +73,52 @@ type lossJob struct {
 }
 
 func (j *lossJob) do(thread, task int) {
-	exps := unsafe.Slice((*float64)(unsafe.Pointer(unsafe.SliceData(j.p.space(thread, 2*j.classes)))), j.classes)
+	scratch := doubles(j.p.space(thread, 2*j.classes))
 	correct := 0
 	for i := task * j.batch; i < min((task+1)*j.batch, len(j.labels)); i++ {
 		x, label := plane(j.x, i, j.classes), int(j.labels[i])
-		loss, sum, best := crossEntropy(x, label, exps)
-		j.losses[i] = loss
-		if best == label {
+		if j.answer(x) == label {
 			correct++
 		}
+		var gx []float32
 		if j.gx != nil {
-			lossGradient(exps, sum, label, plane(j.gx, i, j.classes))
+			gx = plane(j.gx, i, j.classes)
 		}
+		j.losses[i] = j.f(x, label, scratch, gx)
 	}
 	j.correct[task] = correct
 }
 
-// crossEntropy does one example; exps become exp(z), sum their sum, and best is
-// the index of the greatest logit.
-func crossEntropy(x []float32, label int, exps []float64) (loss, sum float64, best int) {
-	for j, v := range x {
-		if v > x[best] {
-			best = j
+// answer is the class that the outputs are for.
+func (j *lossJob) answer(x []float32) (best int) {
+	for i, v := range x {
+		if j.least && v < x[best] || !j.least && v > x[best] {
+			best = i
 		}
 	}
-	top, at := float64(x[best]), float64(x[label])
+	return best
+}
+
+func crossEntropy(x []float32, label int, exps []float64, gx []float32) float64 {
+	greatest := x[0]
+	for _, v := range x {
+		if v > greatest {
+			greatest = v
+		}
+	}
+	top, at, sum := float64(greatest), float64(x[label]), 0.0
 	for j, v := range x {
 		e := fmath.Exp(float64(v) - top)
 		exps[j] = e
 		sum += e
 	}
-	return fmath.Log(sum) - (at - top), sum, best
-}
-
-func lossGradient(exps []float64, sum float64, label int, gx []float32) {
-	for j, e := range exps[:len(gx)] {
-		gx[j] = float32(e / sum)
+	if gx != nil {
+		for j, e := range exps[:len(gx)] {
+			gx[j] = float32(e / sum)
+		}
+		gx[label] = float32(exps[label]/sum - 1)
 	}
-	gx[label] = float32(exps[label]/sum - 1)
+	return fmath.Log(sum) - (at - top)
 }
 
 // grown returns a slice of n elements, v where it is long enough.

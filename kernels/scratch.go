@@ -24,6 +24,8 @@ type operations struct {
 	dropout       dropoutJob
 	update        updateJob
 	losses        lossJob
+	rbf           rbfJob
+	affine        affineJob
 }
 
 // parts returns into how many parts a task is to be cut when there are tasks of

@@ -92,6 +92,9 @@ func (b *binder) layer(l Layer, in Shape) (operator, error) {
 	if o, ok := op.(interface{ macs() int }); ok {
 		info.MACs = o.macs()
 	}
+	if o, ok := op.(interface{ fixed() int }); ok {
+		info.Fixed = o.fixed()
+	}
 	switch o := op.(type) {
 	case *conv:
 		info.Conv = &o.s
@@ -113,6 +116,10 @@ func (b *binder) layer(l Layer, in Shape) (operator, error) {
 func (b *binder) list(l Layer, i Info) {
 	i.Name, i.Layer, i.Type = b.name(), l.String(), l.kind()
 	i.ReceptiveField, i.Stride = b.field.size, b.field.stride
+	if n := len(b.infos); n > 0 && b.infos[n-1].Name == i.Name {
+		b.infos[n-1].join(i)
+		return
+	}
 	b.infos = append(b.infos, i)
 }
 

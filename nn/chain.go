@@ -8,28 +8,45 @@ import (
 )
 
 // Chain is layers one after another, numbered from 0 as torch.nn.Sequential
-// numbers them. A Chain within a Chain is only a way to write it: its layers
-// are numbered as if they stood in the outer one.
+// numbers them, unless they are Named. A Chain within a Chain is only a way to
+// write it: its layers are numbered as if they stood in the outer one.
 type Chain []Layer
 
-func (l Chain) String() string { return fmt.Sprintf("Chain of %d layers", len(l.flat())) }
-func (Chain) kind() string     { return "chain" }
+func (l Chain) String() string {
+	layers, _ := l.flat()
+	return fmt.Sprintf("Chain of %d layers", len(layers))
+}
 
-// flat returns the layers with inner chains spliced in.
-func (l Chain) flat() []Layer {
-	var list []Layer
+func (Chain) kind() string { return "chain" }
+
+// flat returns the layers with inner chains spliced in, and their names.
+func (l Chain) flat() (layers []Layer, names []string) {
+	l.each("", func(layer Layer, name string) {
+		if name == "" {
+			name = strconv.Itoa(len(layers))
+		}
+		layers, names = append(layers, layer), append(names, name)
+	})
+	return layers, names
+}
+
+// each calls f with each layer of l, inner chains spliced in, and the name that
+// it is given by the Named around it, or else the one given here.
+func (l Chain) each(name string, f func(layer Layer, name string)) {
 	for _, layer := range l {
-		if inner, ok := layer.(Chain); ok {
-			list = append(list, inner.flat()...)
-		} else {
-			list = append(list, layer)
+		switch layer := layer.(type) {
+		case Chain:
+			layer.each(name, f)
+		case Named:
+			Chain{layer.Layer}.each(layer.Name, f)
+		default:
+			f(layer, name)
 		}
 	}
-	return list
 }
 
 func (l Chain) bind(b *binder, in Shape) (operator, error) {
-	layers := l.flat()
+	layers, names := l.flat()
 	if len(layers) == 0 {
 		where := "network"
 		if len(b.path) > 0 {
@@ -40,12 +57,12 @@ func (l Chain) bind(b *binder, in Shape) (operator, error) {
 	c := &chain{depth: b.depth, wantsInput: b.below}
 	b.depth++
 	defer func() { b.depth-- }()
-	i, err := c.bindLanes(b, layers, in)
+	i, err := c.bindLanes(b, layers, names, in)
 	if err != nil {
 		return nil, err
 	}
 	for ; i < len(layers); i++ {
-		err := b.within(strconv.Itoa(i), func() error { return c.append(b, layers[i], in) })
+		err := b.within(names[i], func() error { return c.append(b, layers[i], in) })
 		if err != nil {
 			return nil, err
 		}
@@ -181,6 +198,9 @@ func (c *chain) buffers(i int) bool {
 }
 
 func (c *chain) out() Shape { return c.links[len(c.links)-1].out }
+
+// last is the operator whose output is the chain's.
+func (c *chain) last() operator { return c.links[len(c.links)-1].op }
 
 func (c *chain) traits() traits {
 	t := traits{windows: true, adds: true}

@@ -1,10 +1,6 @@
 package nn
 
-import (
-	"strconv"
-
-	"convoy/kernels"
-)
+import "convoy/kernels"
 
 // bindLanes binds the layers at the beginning of a network that one operator
 // computes with images in the lanes of vectors, and returns how many they are:
@@ -12,13 +8,13 @@ import (
 // pooling of 2×2 behind it, and the Flatten behind the last. Such an operator
 // takes images as they come, [C][H][W], and its layers stand in the summary one
 // by one. It has no gradient of its input, so a part of a network has none.
-func (c *chain) bindLanes(b *binder, layers []Layer, in Shape) (taken int, err error) {
+func (c *chain) bindLanes(b *binder, layers []Layer, names []string, in Shape) (taken int, err error) {
 	if b.options.Direct || b.apart || c.depth > 0 || c.wantsInput {
 		return 0, nil
 	}
 	op, first := &lanes{shape: in}, len(b.infos)
 	take := func(l Layer, s kernels.Conv) {
-		err = b.within(strconv.Itoa(taken), func() error { op.list(b, l, s); return nil })
+		err = b.within(names[taken], func() error { op.list(b, l, s); return nil })
 		taken++
 	}
 	var stages []kernels.LaneStage

@@ -97,6 +97,7 @@ type Info struct {
 	Layer     string // the type with its settings
 	Out       Shape
 	Params    int
+	Fixed     int                 // numbers that are given and never trained, such as codes
 	MACs      int                 // multiplications with additions, forward, for one example
 	Conv      *kernels.Conv       // the kernels' shape, where it is a convolution
 	Linear    *kernels.Linear     // the same of a fully connected layer
@@ -113,6 +114,7 @@ type Info struct {
 // they are part of the recipe.
 type Options struct {
 	Direct bool // convolutions by their definition's sums, no other algorithm
+	Loss   Loss // nil: what fits the network's last layer
 }
 
 // Net is a network bound to the shape of its input. It holds no parameters and
@@ -124,6 +126,8 @@ type Net struct {
 	tensors []parameter
 	infos   []Info
 	params  int
+	loss    Loss
+	lossOf  lossFunc
 }
 
 // Build binds a model to inputs of a shape. The model ends in a flat vector, one
@@ -145,7 +149,23 @@ func Build(model Chain, in Shape, o Options) (*Net, error) {
 	if b.params == 0 {
 		return nil, errors.New("the network has no parameters: add a Conv or Linear layer")
 	}
-	return &Net{model: model, options: o, in: in, out: out, tensors: b.tensors, infos: b.infos, params: b.params}, nil
+	n := &Net{model: model, options: o, in: in, out: out, tensors: b.tensors, infos: b.infos, params: b.params}
+	if n.loss, n.lossOf, err = bindLoss(o.Loss, op.(*chain).last()); err != nil {
+		return nil, err
+	}
+	return n, n.checkNames()
+}
+
+// checkNames reports two tensors of one name, which only a Named makes.
+func (n *Net) checkNames() error {
+	seen := map[string]bool{}
+	for _, t := range n.tensors {
+		if seen[t.Name] {
+			return fmt.Errorf("the network has two tensors %s: give its layers different names", t.Name)
+		}
+		seen[t.Name] = true
+	}
+	return nil
 }
 
 // mustBind binds the model once more, which makes buffers of its own.
@@ -160,8 +180,11 @@ func (n *Net) mustBind(b *binder) *chain {
 // Input is the shape of one example.
 func (n *Net) Input() Shape { return n.in }
 
-// Classes is the number of logits.
+// Classes is the number of outputs.
 func (n *Net) Classes() int { return n.out.C }
+
+// Loss is what the network is trained with.
+func (n *Net) Loss() Loss { return n.loss }
 
 // NumParams is the length of the vector of parameters.
 func (n *Net) NumParams() int { return n.params }

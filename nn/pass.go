@@ -25,8 +25,8 @@ type Batch struct {
 
 // Sums is what is added up over examples beside the gradient.
 type Sums struct {
-	Loss     float64 // cross-entropy, natural logarithm
-	Correct  int     // the greatest logit is the label's
+	Loss     float64 // the network's
+	Correct  int     // the answer is the label
 	Examples int
 }
 
@@ -161,7 +161,7 @@ func (p *Pass) forward(images []float32, labels []int32, losses []float64, gy []
 	r.n = len(labels)
 	y := r.maps(&p.logits, p.net.out)
 	p.op.forward(r, p.input(images), y)
-	return kernels.SoftmaxCrossEntropy(r.pool, p.net.Classes(), y.V, labels, losses, gy)
+	return p.net.lossOf(r.pool, p.net.Classes(), y.V, labels, losses, gy)
 }
 
 // input turns images into maps.
