@@ -802,6 +802,8 @@ type JobStatus struct {
 	JobFile            string                 `protobuf:"bytes,27,opt,name=job_file,json=jobFile,proto3" json:"job_file,omitempty"`                            // the resolved job file
 	CheckpointSha256   string                 `protobuf:"bytes,28,opt,name=checkpoint_sha256,json=checkpointSha256,proto3" json:"checkpoint_sha256,omitempty"` // of the newest recorded checkpoint
 	CheckpointStep     uint64                 `protobuf:"varint,29,opt,name=checkpoint_step,json=checkpointStep,proto3" json:"checkpoint_step,omitempty"`
+	TestTop5           float64                `protobuf:"fixed64,30,opt,name=test_top5,json=testTop5,proto3" json:"test_top5,omitempty"`           // of the last evaluation, 0 to 1
+	HasTestTop5        bool                   `protobuf:"varint,31,opt,name=has_test_top5,json=hasTestTop5,proto3" json:"has_test_top5,omitempty"` // false where there are at most 5 classes
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
 }
@@ -1037,6 +1039,20 @@ func (x *JobStatus) GetCheckpointStep() uint64 {
 		return x.CheckpointStep
 	}
 	return 0
+}
+
+func (x *JobStatus) GetTestTop5() float64 {
+	if x != nil {
+		return x.TestTop5
+	}
+	return 0
+}
+
+func (x *JobStatus) GetHasTestTop5() bool {
+	if x != nil {
+		return x.HasTestTop5
+	}
+	return false
 }
 
 type MissingShardsRequest struct {
@@ -1919,7 +1935,7 @@ const file_jobs_proto_rawDesc = "" +
 	"\athreads\x18\x04 \x01(\rR\athreads\x12\x10\n" +
 	"\x03low\x18\x05 \x01(\rR\x03low\x12\x12\n" +
 	"\x04high\x18\x06 \x01(\rR\x04high\x12\x18\n" +
-	"\aproblem\x18\a \x01(\tR\aproblem\"\x9f\b\n" +
+	"\aproblem\x18\a \x01(\tR\aproblem\"\xe0\b\n" +
 	"\tJobStatus\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\tR\x03job\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12&\n" +
@@ -1953,7 +1969,9 @@ const file_jobs_proto_rawDesc = "" +
 	"\x10ended_unix_nanos\x18\x1a \x01(\x03R\x0eendedUnixNanos\x12\x19\n" +
 	"\bjob_file\x18\x1b \x01(\tR\ajobFile\x12+\n" +
 	"\x11checkpoint_sha256\x18\x1c \x01(\tR\x10checkpointSha256\x12'\n" +
-	"\x0fcheckpoint_step\x18\x1d \x01(\x04R\x0echeckpointStep\x1a>\n" +
+	"\x0fcheckpoint_step\x18\x1d \x01(\x04R\x0echeckpointStep\x12\x1b\n" +
+	"\ttest_top5\x18\x1e \x01(\x01R\btestTop5\x12\"\n" +
+	"\rhas_test_top5\x18\x1f \x01(\bR\vhasTestTop5\x1a>\n" +
 	"\x10WorkersUsedEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"2\n" +

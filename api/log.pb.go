@@ -586,6 +586,7 @@ type CommittedRow struct {
 	Examples       uint32                 `protobuf:"varint,4,opt,name=examples,proto3" json:"examples,omitempty"`
 	StateDigest    []byte                 `protobuf:"bytes,5,opt,name=state_digest,json=stateDigest,proto3" json:"state_digest,omitempty"` // of the state before the step, where due
 	Shares         []*Share               `protobuf:"bytes,6,rep,name=shares,proto3" json:"shares,omitempty"`                              // who computed what; empty: as the row before
+	Top5           uint32                 `protobuf:"varint,7,opt,name=top5,proto3" json:"top5,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -660,6 +661,13 @@ func (x *CommittedRow) GetShares() []*Share {
 		return x.Shares
 	}
 	return nil
+}
+
+func (x *CommittedRow) GetTop5() uint32 {
+	if x != nil {
+		return x.Top5
+	}
+	return 0
 }
 
 // Share is one accepted partial: micro-batches [low, high) by a worker.
@@ -1014,6 +1022,7 @@ type JobRecord struct {
 	HasTest            bool                   `protobuf:"varint,17,opt,name=has_test,json=hasTest,proto3" json:"has_test,omitempty"`
 	TrainLoss          float64                `protobuf:"fixed64,18,opt,name=train_loss,json=trainLoss,proto3" json:"train_loss,omitempty"` // of the last committed training step
 	HasTrainLoss       bool                   `protobuf:"varint,19,opt,name=has_train_loss,json=hasTrainLoss,proto3" json:"has_train_loss,omitempty"`
+	TestTop5           float64                `protobuf:"fixed64,20,opt,name=test_top5,json=testTop5,proto3" json:"test_top5,omitempty"` // of the last committed evaluation
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
 }
@@ -1181,6 +1190,13 @@ func (x *JobRecord) GetHasTrainLoss() bool {
 	return false
 }
 
+func (x *JobRecord) GetTestTop5() float64 {
+	if x != nil {
+		return x.TestTop5
+	}
+	return 0
+}
+
 // StepRow closes the gradient of one step. Given the row, applying the gradient
 // is elementwise.
 type StepRow struct {
@@ -1199,6 +1215,7 @@ type StepRow struct {
 	StateDigest    []byte                 `protobuf:"bytes,12,opt,name=state_digest,json=stateDigest,proto3" json:"state_digest,omitempty"` // of the state before the step, where due
 	Workers        []string               `protobuf:"bytes,13,rep,name=workers,proto3" json:"workers,omitempty"`
 	Shares         []*Share               `protobuf:"bytes,14,rep,name=shares,proto3" json:"shares,omitempty"`
+	Top5           uint32                 `protobuf:"varint,15,opt,name=top5,proto3" json:"top5,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -1331,6 +1348,13 @@ func (x *StepRow) GetShares() []*Share {
 	return nil
 }
 
+func (x *StepRow) GetTop5() uint32 {
+	if x != nil {
+		return x.Top5
+	}
+	return 0
+}
+
 // Ack is a receipt: the sender holds gradient received−1 and all before it, and
 // has applied them up to state applied.
 type Ack struct {
@@ -1457,6 +1481,7 @@ type LedgerRow struct {
 	Shares         []*Share               `protobuf:"bytes,11,rep,name=shares,proto3" json:"shares,omitempty"`
 	UnixNanos      int64                  `protobuf:"varint,12,opt,name=unix_nanos,json=unixNanos,proto3" json:"unix_nanos,omitempty"`      // when its commit was proposed
 	RecordChain    []byte                 `protobuf:"bytes,13,opt,name=record_chain,json=recordChain,proto3" json:"record_chain,omitempty"` // after the entry that committed it
+	Top5           uint32                 `protobuf:"varint,14,opt,name=top5,proto3" json:"top5,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -1582,6 +1607,13 @@ func (x *LedgerRow) GetRecordChain() []byte {
 	return nil
 }
 
+func (x *LedgerRow) GetTop5() uint32 {
+	if x != nil {
+		return x.Top5
+	}
+	return 0
+}
+
 var File_log_proto protoreflect.FileDescriptor
 
 const file_log_proto_rawDesc = "" +
@@ -1633,14 +1665,15 @@ const file_log_proto_rawDesc = "" +
 	"\x05first\x18\x02 \x01(\x04R\x05first\x12!\n" +
 	"\fchain_before\x18\x03 \x01(\fR\vchainBefore\x12+\n" +
 	"\x04rows\x18\x04 \x03(\v2\x17.convoy.v1.CommittedRowR\x04rows\x12\x18\n" +
-	"\aworkers\x18\x05 \x03(\tR\aworkers\"\xd5\x01\n" +
+	"\aworkers\x18\x05 \x03(\tR\aworkers\"\xe9\x01\n" +
 	"\fCommittedRow\x12'\n" +
 	"\x0fgradient_digest\x18\x01 \x01(\fR\x0egradientDigest\x12\x19\n" +
 	"\bloss_sum\x18\x02 \x01(\x01R\alossSum\x12\x18\n" +
 	"\acorrect\x18\x03 \x01(\rR\acorrect\x12\x1a\n" +
 	"\bexamples\x18\x04 \x01(\rR\bexamples\x12!\n" +
 	"\fstate_digest\x18\x05 \x01(\fR\vstateDigest\x12(\n" +
-	"\x06shares\x18\x06 \x03(\v2\x10.convoy.v1.ShareR\x06shares\"E\n" +
+	"\x06shares\x18\x06 \x03(\v2\x10.convoy.v1.ShareR\x06shares\x12\x12\n" +
+	"\x04top5\x18\a \x01(\rR\x04top5\"E\n" +
 	"\x05Share\x12\x16\n" +
 	"\x06worker\x18\x01 \x01(\rR\x06worker\x12\x10\n" +
 	"\x03low\x18\x02 \x01(\rR\x03low\x12\x12\n" +
@@ -1660,7 +1693,7 @@ const file_log_proto_rawDesc = "" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"Q\n" +
 	"\aControl\x12(\n" +
 	"\x04jobs\x18\x01 \x03(\v2\x14.convoy.v1.JobRecordR\x04jobs\x12\x1c\n" +
-	"\tmanifests\x18\x02 \x03(\fR\tmanifests\"\xb9\x06\n" +
+	"\tmanifests\x18\x02 \x03(\fR\tmanifests\"\xd6\x06\n" +
 	"\tJobRecord\x12,\n" +
 	"\x06submit\x18\x01 \x01(\v2\x14.convoy.v1.JobSubmitR\x06submit\x12&\n" +
 	"\x05phase\x18\x02 \x01(\x0e2\x10.convoy.v1.PhaseR\x05phase\x12\x16\n" +
@@ -1685,10 +1718,11 @@ const file_log_proto_rawDesc = "" +
 	"\bhas_test\x18\x11 \x01(\bR\ahasTest\x12\x1d\n" +
 	"\n" +
 	"train_loss\x18\x12 \x01(\x01R\ttrainLoss\x12$\n" +
-	"\x0ehas_train_loss\x18\x13 \x01(\bR\fhasTrainLoss\x1a>\n" +
+	"\x0ehas_train_loss\x18\x13 \x01(\bR\fhasTrainLoss\x12\x1b\n" +
+	"\ttest_top5\x18\x14 \x01(\x01R\btestTop5\x1a>\n" +
 	"\x10WorkersUsedEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\xb2\x03\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\xc6\x03\n" +
 	"\aStepRow\x12\x1f\n" +
 	"\vrecipe_hash\x18\x01 \x01(\fR\n" +
 	"recipeHash\x12\x12\n" +
@@ -1707,7 +1741,8 @@ const file_log_proto_rawDesc = "" +
 	"\x06chunks\x18\v \x01(\rR\x06chunks\x12!\n" +
 	"\fstate_digest\x18\f \x01(\fR\vstateDigest\x12\x18\n" +
 	"\aworkers\x18\r \x03(\tR\aworkers\x12(\n" +
-	"\x06shares\x18\x0e \x03(\v2\x10.convoy.v1.ShareR\x06shares\"\x83\x02\n" +
+	"\x06shares\x18\x0e \x03(\v2\x10.convoy.v1.ShareR\x06shares\x12\x12\n" +
+	"\x04top5\x18\x0f \x01(\rR\x04top5\"\x83\x02\n" +
 	"\x03Ack\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\tR\x03job\x12\x18\n" +
 	"\areplica\x18\x02 \x01(\tR\areplica\x12\x12\n" +
@@ -1717,7 +1752,7 @@ const file_log_proto_rawDesc = "" +
 	"\x06digest\x18\x06 \x01(\fR\x06digest\x12'\n" +
 	"\x0fcheckpoint_step\x18\a \x01(\x04R\x0echeckpointStep\x12+\n" +
 	"\x11checkpoint_sha256\x18\b \x01(\fR\x10checkpointSha256\x12\x18\n" +
-	"\aproblem\x18\t \x01(\tR\aproblem\"\x8e\x03\n" +
+	"\aproblem\x18\t \x01(\tR\aproblem\"\xa2\x03\n" +
 	"\tLedgerRow\x12\x12\n" +
 	"\x04step\x18\x01 \x01(\x04R\x04step\x12\x1e\n" +
 	"\n" +
@@ -1735,7 +1770,8 @@ const file_log_proto_rawDesc = "" +
 	"\x06shares\x18\v \x03(\v2\x10.convoy.v1.ShareR\x06shares\x12\x1d\n" +
 	"\n" +
 	"unix_nanos\x18\f \x01(\x03R\tunixNanos\x12!\n" +
-	"\frecord_chain\x18\r \x01(\fR\vrecordChain*~\n" +
+	"\frecord_chain\x18\r \x01(\fR\vrecordChain\x12\x12\n" +
+	"\x04top5\x18\x0e \x01(\rR\x04top5*~\n" +
 	"\x05Phase\x12\x15\n" +
 	"\x11PHASE_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fPHASE_QUEUED\x10\x01\x12\x11\n" +

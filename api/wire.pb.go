@@ -503,6 +503,7 @@ type Partial struct {
 	Correct       uint32                 `protobuf:"varint,9,opt,name=correct,proto3" json:"correct,omitempty"`
 	Examples      uint32                 `protobuf:"varint,10,opt,name=examples,proto3" json:"examples,omitempty"`
 	Checksum      uint64                 `protobuf:"varint,11,opt,name=checksum,proto3" json:"checksum,omitempty"` // xxh3 of the floats that follow
+	Top5          uint32                 `protobuf:"varint,12,opt,name=top5,proto3" json:"top5,omitempty"`         // examples with fewer than 5 logits above their label's
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -610,6 +611,13 @@ func (x *Partial) GetExamples() uint32 {
 func (x *Partial) GetChecksum() uint64 {
 	if x != nil {
 		return x.Checksum
+	}
+	return 0
+}
+
+func (x *Partial) GetTop5() uint32 {
+	if x != nil {
+		return x.Top5
 	}
 	return 0
 }
@@ -888,7 +896,7 @@ const file_wire_proto_rawDesc = "" +
 	"\x04Want\x12\x12\n" +
 	"\x04step\x18\x01 \x01(\x04R\x04step\x12\x10\n" +
 	"\x03low\x18\x02 \x01(\rR\x03low\x12\x12\n" +
-	"\x04high\x18\x03 \x01(\rR\x04high\"\x95\x02\n" +
+	"\x04high\x18\x03 \x01(\rR\x04high\"\xa9\x02\n" +
 	"\aPartial\x12\x1f\n" +
 	"\vrecipe_hash\x18\x01 \x01(\fR\n" +
 	"recipeHash\x12\x12\n" +
@@ -902,7 +910,8 @@ const file_wire_proto_rawDesc = "" +
 	"\acorrect\x18\t \x01(\rR\acorrect\x12\x1a\n" +
 	"\bexamples\x18\n" +
 	" \x01(\rR\bexamples\x12\x1a\n" +
-	"\bchecksum\x18\v \x01(\x04R\bchecksum\"\x89\x01\n" +
+	"\bchecksum\x18\v \x01(\x04R\bchecksum\x12\x12\n" +
+	"\x04top5\x18\f \x01(\rR\x04top5\"\x89\x01\n" +
 	"\bGradient\x12\x1f\n" +
 	"\vrecipe_hash\x18\x01 \x01(\fR\n" +
 	"recipeHash\x12\x12\n" +

@@ -41,7 +41,7 @@ func plan(version uint64) Message {
 
 // everyKind is one message of each kind.
 func everyKind() []Message {
-	partial := &api.Partial{Step: 9, Low: 4, High: 8, Chunks: 2, LossSum: math.Inf(1), Correct: 5, Examples: 128}
+	partial := &api.Partial{Step: 9, Low: 4, High: 8, Chunks: 2, LossSum: math.Inf(1), Correct: 5, Examples: 128, Top5: 9}
 	return []Message{
 		New(&api.Envelope{Body: &api.Envelope_Hello{Hello: &api.Hello{Incarnation: "a", Leaving: true}}}, nil),
 		plan(1),

@@ -114,29 +114,38 @@ func writeLeaf(w io.Writer, l Leaf) { write(w, l[:]) }
 // Gradient is a gradient's digest: 16 bytes, xxh3-128 over its leaves' digests.
 type Gradient [16]byte
 
+// Sums are what is added up over a step's examples beside the gradient.
+type Sums struct {
+	Loss     float64
+	Correct  int // the greatest logit is the label's
+	Top5     int // fewer than 5 logits are greater than the label's
+	Examples int
+}
+
 // OfGradient digests a step's gradient together with the sums that travel with
 // it, so that an evaluation, whose gradient is empty, has a digest of its own.
-func OfGradient(g []float32, lossSum float64, correct, examples int) Gradient {
+func OfGradient(g []float32, s Sums) Gradient {
 	h := xxh3.New()
 	for i := range Leaves(len(g)) {
 		writeLeaf(h, LeafOf(LeafAt(g, i)))
 	}
-	return gradient(h, lossSum, correct, examples)
+	return gradient(h, s)
 }
 
 // OfGradientLeaves is OfGradient of a gradient whose leaves are digested.
-func OfGradientLeaves(leaves []Leaf, lossSum float64, correct, examples int) Gradient {
+func OfGradientLeaves(leaves []Leaf, s Sums) Gradient {
 	h := xxh3.New()
 	for _, l := range leaves {
 		writeLeaf(h, l)
 	}
-	return gradient(h, lossSum, correct, examples)
+	return gradient(h, s)
 }
 
-func gradient(h *xxh3.Hasher, lossSum float64, correct, examples int) Gradient {
-	writeUint(h, math.Float64bits(lossSum))
-	writeUint(h, uint64(correct))
-	writeUint(h, uint64(examples))
+func gradient(h *xxh3.Hasher, s Sums) Gradient {
+	writeUint(h, math.Float64bits(s.Loss))
+	writeUint(h, uint64(s.Correct))
+	writeUint(h, uint64(s.Top5))
+	writeUint(h, uint64(s.Examples))
 	return h.Sum128().Bytes()
 }
 

@@ -13,10 +13,9 @@ import (
 //	gx[n][j]   = exp(z[j])/S − (1 if j = l, else 0)
 //
 // in float64, the sum taken over j in order; gx, the gradient of the example's
-// loss (not divided by any number of examples), is then rounded to float32. It
-// returns for how many examples the greatest logit, the first of equals, is the
-// label's. gx is [N][classes], or nil where it is not wanted; it may be logits.
-func SoftmaxCrossEntropy(p *Pool, classes int, logits []float32, labels []int32, losses []float64, gx []float32) (correct int) {
+// loss (not divided by any number of examples), is then rounded to float32. gx is
+// [N][classes], or nil where it is not wanted; it may be logits.
+func SoftmaxCrossEntropy(p *Pool, classes int, logits []float32, labels []int32, losses []float64, gx []float32) (hits Hits) {
 	return p.losses("SoftmaxCrossEntropy", lossJob{f: crossEntropy}, classes, logits, labels, losses, gx)
 }
 
@@ -26,7 +25,7 @@ type exampleLoss func(x []float32, label int, scratch []float64, gx []float32) (
 
 // losses runs j, which has f and least, on examples; the answer is the first of
 // the greatest outputs, or of the least.
-func (p *Pool) losses(op string, j lossJob, classes int, x []float32, labels []int32, losses []float64, gx []float32) (correct int) {
+func (p *Pool) losses(op string, j lossJob, classes int, x []float32, labels []int32, losses []float64, gx []float32) (hits Hits) {
 	if classes < 1 {
 		panic(fmt.Sprintf("kernels: %s: %d classes", op, classes))
 	}
@@ -45,14 +44,14 @@ func (p *Pool) losses(op string, j lossJob, classes int, x []float32, labels []i
 	j.p, j.classes, j.batch = p, classes, max(1, lossOutputs/classes)
 	j.x, j.gx, j.labels, j.losses = x, gx, labels, losses
 	tasks := (n + j.batch - 1) / j.batch
-	j.correct = grown(p.ops.losses.correct, tasks)
+	j.hits = grown(p.ops.losses.hits, tasks)
 	p.ops.losses = j
 	p.run(tasks, &p.ops.losses)
-	for _, c := range j.correct {
-		correct += c
+	for _, h := range j.hits {
+		hits.Add(h)
 	}
-	p.ops.losses = lossJob{correct: j.correct}
-	return correct
+	p.ops.losses = lossJob{hits: j.hits}
+	return hits
 }
 
 // lossOutputs is about how many outputs a task of a loss has.
@@ -69,34 +68,22 @@ type lossJob struct {
 	x, gx   []float32
 	labels  []int32
 	losses  []float64
-	correct []int // of each task
+	hits    []Hits // of each task
 }
 
 func (j *lossJob) do(thread, task int) {
 	scratch := doubles(j.p.space(thread, 2*j.classes))
-	correct := 0
+	var hits Hits
 	for i := task * j.batch; i < min((task+1)*j.batch, len(j.labels)); i++ {
 		x, label := plane(j.x, i, j.classes), int(j.labels[i])
-		if j.answer(x) == label {
-			correct++
-		}
+		hits.count(x, label, j.least)
 		var gx []float32
 		if j.gx != nil {
 			gx = plane(j.gx, i, j.classes)
 		}
 		j.losses[i] = j.f(x, label, scratch, gx)
 	}
-	j.correct[task] = correct
-}
-
-// answer is the class that the outputs are for.
-func (j *lossJob) answer(x []float32) (best int) {
-	for i, v := range x {
-		if j.least && v < x[best] || !j.least && v > x[best] {
-			best = i
-		}
-	}
-	return best
+	j.hits[task] = hits
 }
 
 func crossEntropy(x []float32, label int, exps []float64, gx []float32) float64 {

@@ -12,7 +12,7 @@ import "convoy/fmath"
 //
 //	losses[n] = y[l]
 //	gy[n][j]  = 1 if j = l, else 0
-func RightPenalty(p *Pool, classes int, y []float32, labels []int32, losses []float64, gy []float32) (correct int) {
+func RightPenalty(p *Pool, classes int, y []float32, labels []int32, losses []float64, gy []float32) Hits {
 	return p.losses("RightPenalty", lossJob{f: rightPenalty, least: true}, classes, y, labels, losses, gy)
 }
 
@@ -42,7 +42,7 @@ const RubbishPenalty = 1
 //
 // in float64, less the least penalty in the exponents, over j in order; gy is then
 // rounded to float32.
-func DiscriminativePenalty(p *Pool, classes int, y []float32, labels []int32, losses []float64, gy []float32) (correct int) {
+func DiscriminativePenalty(p *Pool, classes int, y []float32, labels []int32, losses []float64, gy []float32) Hits {
 	return p.losses("DiscriminativePenalty", lossJob{f: discriminativePenalty, least: true}, classes, y, labels, losses, gy)
 }
 

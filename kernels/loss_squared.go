@@ -9,7 +9,7 @@ package kernels
 //
 // in float64, over j in order; gy is then rounded to float32. Its arguments and
 // its result are those of SoftmaxCrossEntropy.
-func SquaredDistance(p *Pool, classes int, y []float32, labels []int32, losses []float64, gy []float32) (correct int) {
+func SquaredDistance(p *Pool, classes int, y []float32, labels []int32, losses []float64, gy []float32) Hits {
 	return p.losses("SquaredDistance", lossJob{f: squaredDistance}, classes, y, labels, losses, gy)
 }
 

@@ -2,24 +2,30 @@ package kernels
 
 import (
 	"math"
+	"slices"
 	"testing"
 )
 
 func TestSoftmaxCrossEntropy(t *testing.T) {
 	z := noise(5)
 	const classes, n = 10, 300
-	x, labels, right := z.floats(n*classes), make([]int32, n), 0
+	x, labels, right := z.floats(n*classes), make([]int32, n), Hits{}
 	for i := range labels {
 		labels[i] = int32(i * 7 % classes)
 		row := plane(x, i, classes)
 		row[3], row[8] = 2, 2 // equal maxima: the first wins
 		if labels[i] == 3 {
-			right++
+			right.Top1++
+		}
+		sorted := append([]float32(nil), row...)
+		slices.Sort(sorted)
+		if row[labels[i]] >= sorted[classes-5] { // equals of the fifth count
+			right.Top5++
 		}
 	}
 	losses, gx := make([]float64, n), stale(n*classes)
-	if got := SoftmaxCrossEntropy(newPool(t, 1), classes, x, labels, losses, gx); got != right {
-		t.Errorf("%d correct, want %d", got, right)
+	if got := SoftmaxCrossEntropy(newPool(t, 1), classes, x, labels, losses, gx); got != right || right.Top5 == n {
+		t.Errorf("%+v, want %+v", got, right)
 	}
 	for i, l := range labels {
 		row, sum := plane(x, i, classes), 0.0
@@ -42,7 +48,7 @@ func TestSoftmaxCrossEntropy(t *testing.T) {
 	eachThreads(func(p *Pool) {
 		again, got := make([]float64, n), append([]float32(nil), x...)
 		if c := SoftmaxCrossEntropy(p, classes, got, labels, again, got); c != right {
-			t.Errorf("%d threads: %d correct, want %d", p.Threads(), c, right)
+			t.Errorf("%d threads: %+v, want %+v", p.Threads(), c, right)
 		}
 		sameBits(t, "gx in place", got, gx)
 		for i := range losses {
@@ -51,9 +57,29 @@ func TestSoftmaxCrossEntropy(t *testing.T) {
 			}
 		}
 		if c := SoftmaxCrossEntropy(p, classes, x, labels, again, nil); c != right {
-			t.Errorf("without gradient: %d correct, want %d", c, right)
+			t.Errorf("without gradient: %+v, want %+v", c, right)
 		}
 	})
+}
+
+// A label that shares its place with others, in each place where that matters.
+func TestTop5Ties(t *testing.T) {
+	p := newPool(t, 1)
+	for label, want := range map[int32]Hits{0: {}, 1: {}, 2: {0, 1}, 4: {0, 1}, 6: {0, 1}, 7: {1, 1}, 8: {0, 1}} {
+		x := []float32{1, 2, 3, 3, 3, 0, 3, 9, 4}
+		if got := SoftmaxCrossEntropy(p, 9, x, []int32{label}, make([]float64, 1), nil); got != want {
+			t.Errorf("label %d: %+v, want %+v", label, got, want)
+		}
+	}
+	var least Hits
+	least.count([]float32{1, 2, 3, 4, 5, 6}, 4, true)
+	least.count([]float32{1, 2, 3, 4, 5, 6}, 5, true)
+	if least != (Hits{0, 1}) {
+		t.Errorf("where the least is the best: %+v", least)
+	}
+	if got := SoftmaxCrossEntropy(p, 5, []float32{5, 4, 3, 2, 1}, []int32{4}, make([]float64, 1), nil); got != (Hits{0, 1}) {
+		t.Errorf("of 5 classes the last: %+v", got)
+	}
 }
 
 // Logits far apart neither overflow nor lose the loss.

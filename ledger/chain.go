@@ -34,7 +34,7 @@ func FromCommit(seq job.Sequence, c *api.StepCommit, unixNanos int64, recordChai
 		rows[i] = &api.LedgerRow{
 			Step: c.First + uint64(i), Evaluation: step.Evaluation, Epoch: uint32(step.Epoch) + 1,
 			Chain: bytes.Clone(chain[:]), GradientDigest: r.GradientDigest,
-			LossSum: r.LossSum, Correct: r.Correct, Examples: r.Examples, StateDigest: r.StateDigest,
+			LossSum: r.LossSum, Correct: r.Correct, Top5: r.Top5, Examples: r.Examples, StateDigest: r.StateDigest,
 			Workers: workers, Shares: shares, UnixNanos: unixNanos, RecordChain: recordChain,
 		}
 	}
@@ -76,7 +76,7 @@ func RecordChain(prev []byte, entry *api.StepCommit, unixNanos int64) []byte {
 		if len(row.Shares) > 0 {
 			shares = row.Shares
 		}
-		r.add(row.GradientDigest, row.LossSum, row.Correct, row.Examples, row.StateDigest, entry.Workers, shares)
+		r.add(row, entry.Workers, shares)
 	}
 	return r.head()
 }
@@ -86,7 +86,7 @@ type record struct{ h hash.Hash }
 
 func newRecord(prev []byte, first uint64, chainBefore []byte, unixNanos int64) *record {
 	r := &record{sha256.New()}
-	r.bytes([]byte("convoy record 1"))
+	r.bytes([]byte("convoy record 2"))
 	r.bytes(prev)
 	r.uint(uint64(unixNanos))
 	r.uint(first)
@@ -94,12 +94,23 @@ func newRecord(prev []byte, first uint64, chainBefore []byte, unixNanos int64) *
 	return r
 }
 
-func (r *record) add(gradient []byte, loss float64, correct, examples uint32, state []byte, workers []string, shares []*api.Share) {
-	r.bytes(gradient)
-	r.uint(math.Float64bits(loss))
-	r.uint(uint64(correct))
-	r.uint(uint64(examples))
-	r.bytes(state)
+// figures are what the record covers of a row; both kinds of row have them.
+type figures interface {
+	GetGradientDigest() []byte
+	GetLossSum() float64
+	GetCorrect() uint32
+	GetTop5() uint32
+	GetExamples() uint32
+	GetStateDigest() []byte
+}
+
+func (r *record) add(row figures, workers []string, shares []*api.Share) {
+	r.bytes(row.GetGradientDigest())
+	r.uint(math.Float64bits(row.GetLossSum()))
+	r.uint(uint64(row.GetCorrect()))
+	r.uint(uint64(row.GetTop5()))
+	r.uint(uint64(row.GetExamples()))
+	r.bytes(row.GetStateDigest())
 	r.uint(uint64(len(shares)))
 	for _, s := range shares {
 		r.bytes([]byte(nameOf(workers, s.Worker)))
@@ -171,7 +182,7 @@ func (c *chains) next(r *api.LedgerRow) error {
 	if !bytes.Equal(c.name, r.RecordChain) {
 		return fmt.Errorf("steps %d to %d: the rows do not give the record chain %x that they name: one of them was altered", c.first, r.Step-1, clip(c.name))
 	}
-	c.entry.add(g, r.LossSum, r.Correct, r.Examples, r.StateDigest, r.Workers, r.Shares)
+	c.entry.add(r, r.Workers, r.Shares)
 	if bytes.Equal(c.entry.head(), r.RecordChain) {
 		c.head, c.entry = r.RecordChain, nil
 	}

@@ -1,6 +1,10 @@
 package nn
 
-import "fmt"
+import (
+	"fmt"
+
+	"convoy/kernels"
+)
 
 // Examine computes what Evaluate adds up, one example at a time: images are
 // [N][C][H][W]; it writes the N losses and the logits, [N][Classes], with the bits
@@ -30,5 +34,5 @@ func (p *Pass) Examine(params, images []float32, labels []int32, losses []float6
 // cuts are those of Batch.
 func SumLosses(losses []float64, cuts []int) float64 {
 	p := &Pass{losses: losses}
-	return p.sums(0, cuts).Loss
+	return p.sums(kernels.Hits{}, cuts).Loss
 }

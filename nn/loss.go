@@ -17,7 +17,7 @@ type Loss interface {
 }
 
 // A lossFunc is a kernel such as kernels.SoftmaxCrossEntropy.
-type lossFunc func(p *kernels.Pool, classes int, y []float32, labels []int32, losses []float64, gy []float32) (correct int)
+type lossFunc func(p *kernels.Pool, classes int, y []float32, labels []int32, losses []float64, gy []float32) kernels.Hits
 
 // penalises reports whether the outputs are penalties, which an RBF layer gives:
 // the least one is the answer.

@@ -94,9 +94,9 @@ func TestLossValues(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := make([]float64, 1)
-		correct := net.lossOf(pool(t, 1), len(y), y, []int32{c.label}, got, nil)
-		if math.Abs(got[0]-c.want) > 1e-12 || (correct == 1) != c.answer {
-			t.Errorf("%s of label %d is %v, correct %d; want %v, %v", c.loss, c.label, got[0], correct, c.want, c.answer)
+		hits := net.lossOf(pool(t, 1), len(y), y, []int32{c.label}, got, nil)
+		if math.Abs(got[0]-c.want) > 1e-12 || (hits.Top1 == 1) != c.answer {
+			t.Errorf("%s of label %d is %v, hits %+v; want %v, %v", c.loss, c.label, got[0], hits, c.want, c.answer)
 		}
 	}
 }

@@ -26,7 +26,8 @@ type Batch struct {
 // Sums is what is added up over examples beside the gradient.
 type Sums struct {
 	Loss     float64 // the network's
-	Correct  int     // the answer is the label
+	Correct  int     // the answer is the label: kernels.Hits.Top1
+	Top5     int     // kernels.Hits.Top5
 	Examples int
 }
 
@@ -119,10 +120,10 @@ func (p *Pass) Gradient(params []float32, b Batch, grad []float32) Sums {
 	p.begin(params, true)
 	p.gy = grown(p.gy, n*p.net.Classes())
 	p.losses = grown(p.losses, n)
-	correct := p.forward(b.Images, b.Labels, p.losses, p.gy)
+	hits := p.forward(b.Images, b.Labels, p.losses, p.gy)
 	p.op.backward(r, kernels.Maps{}, kernels.Maps{}, kernels.Maps{V: p.gy, Pitch: p.net.Classes()}, kernels.Maps{}, false)
 	r.params, r.grad, r.cuts = nil, nil, nil
-	return p.sums(correct, b.Cuts)
+	return p.sums(hits, b.Cuts)
 }
 
 // Evaluate computes at most so many examples at once, and fewer where their
@@ -139,13 +140,14 @@ func (p *Pass) Evaluate(params []float32, b Batch) Sums {
 	n := p.check(params, b)
 	p.begin(params, false)
 	p.losses = grown(p.losses, n)
-	correct, size, piece := 0, p.net.in.Len(), p.piece
+	var hits kernels.Hits
+	size, piece := p.net.in.Len(), p.piece
 	for low := 0; low < n; low += piece {
 		high := min(low+piece, n)
-		correct += p.forward(b.Images[low*size:high*size], b.Labels[low:high], p.losses[low:high], nil)
+		hits.Add(p.forward(b.Images[low*size:high*size], b.Labels[low:high], p.losses[low:high], nil))
 	}
 	p.run.params = nil
-	return p.sums(correct, b.Cuts)
+	return p.sums(hits, b.Cuts)
 }
 
 // begin takes the parameters of a pass.
@@ -156,7 +158,7 @@ func (p *Pass) begin(params []float32, training bool) {
 
 // forward computes the losses of some examples and, where gy is not nil, the
 // gradients of their logits.
-func (p *Pass) forward(images []float32, labels []int32, losses []float64, gy []float32) (correct int) {
+func (p *Pass) forward(images []float32, labels []int32, losses []float64, gy []float32) kernels.Hits {
 	r := &p.run
 	r.n = len(labels)
 	y := r.maps(&p.logits, p.net.out)
@@ -192,9 +194,9 @@ func (p *Pass) check(params []float32, b Batch) int {
 
 // sums adds the losses up: in each micro-batch in the order of the examples,
 // then in the tree.
-func (p *Pass) sums(correct int, cuts []int) Sums {
+func (p *Pass) sums(hits kernels.Hits, cuts []int) Sums {
 	loss, _ := p.lossOf(tree.Node{Low: 0, High: len(cuts) - 1}, cuts)
-	return Sums{Loss: loss, Correct: correct, Examples: len(p.losses)}
+	return Sums{Loss: loss, Correct: hits.Top1, Top5: hits.Top5, Examples: len(p.losses)}
 }
 
 // lossOf is tree.Sum for one float64; ok is false if all of n is absent.

@@ -62,7 +62,7 @@ func byHalves(p *Pass, params []float32, b Batch, n tree.Node) ([]float32, Sums)
 		return a, sa
 	}
 	tree.Add(a, c)
-	return a, Sums{sa.Loss + sc.Loss, sa.Correct + sc.Correct, sa.Examples + sc.Examples}
+	return a, Sums{sa.Loss + sc.Loss, sa.Correct + sc.Correct, sa.Top5 + sc.Top5, sa.Examples + sc.Examples}
 }
 
 // TestEmptyNode: no examples, no sums, and a gradient that stays as it was.
@@ -89,7 +89,7 @@ func TestEvaluationInPieces(t *testing.T) {
 	p := net.NewPass(pool(t, 2))
 	got := p.Evaluate(params, b)
 	a, c := p.Evaluate(params, b.node(0, 1)), p.Evaluate(params, b.node(1, 2))
-	if want := (Sums{a.Loss + c.Loss, a.Correct + c.Correct, n}); got != want {
+	if want := (Sums{a.Loss + c.Loss, a.Correct + c.Correct, a.Top5 + c.Top5, n}); got != want {
 		t.Errorf("evaluation gives %+v, its micro-batches %+v", got, want)
 	}
 	first := p.op.links[1]

@@ -118,7 +118,7 @@ func TestUpdater(t *testing.T) {
 				if step < 2 != sum.IsZero() || step == 2 && sum != want.Digest() {
 					t.Errorf("%+v: digest %s, want %s", o, sum, want.Digest())
 				}
-				if u.Gradient(grad, 1.5, 3, 4) != digest.OfGradient(grad, 1.5, 3, 4) {
+				if u.Gradient(grad, digest.Sums{Loss: 1.5, Correct: 3, Examples: 4}) != digest.OfGradient(grad, digest.Sums{Loss: 1.5, Correct: 3, Examples: 4}) {
 					t.Errorf("the gradient's digest is another")
 				}
 			}
@@ -134,10 +134,10 @@ func TestUpdater(t *testing.T) {
 		for i := range mean {
 			mean[i] /= 24
 		}
-		if u.Mean(sum, 1, 2, 24) != digest.OfGradient(mean, 1, 2, 24) || !slices.Equal(sum, mean) {
+		if u.Mean(sum, digest.Sums{Loss: 1, Examples: 24}) != digest.OfGradient(mean, digest.Sums{Loss: 1, Examples: 24}) || !slices.Equal(sum, mean) {
 			t.Error("the mean is another")
 		}
-		if u.Gradient(nil, 1, 2, 3) != digest.OfGradient(nil, 1, 2, 3) {
+		if u.Gradient(nil, digest.Sums{Loss: 1, Examples: 3}) != digest.OfGradient(nil, digest.Sums{Loss: 1, Examples: 3}) {
 			t.Error("the digest of no gradient is another")
 		}
 	}

@@ -68,18 +68,18 @@ func (u *Updater) Digest(s *State) digest.Sum {
 }
 
 // Gradient is digest.OfGradient.
-func (u *Updater) Gradient(grad []float32, lossSum float64, correct, examples int) digest.Gradient {
+func (u *Updater) Gradient(grad []float32, sums digest.Sums) digest.Gradient {
 	u.grad, u.update, u.digest = grad, false, true
 	u.run(len(grad))
 	u.grad = nil
-	return digest.OfGradientLeaves(u.leaves[0], lossSum, correct, examples)
+	return digest.OfGradientLeaves(u.leaves[0], sums)
 }
 
 // Mean divides sum, that of a step's gradients, by the number of examples in place
 // and returns what Gradient would of the result.
-func (u *Updater) Mean(sum []float32, lossSum float64, correct, examples int) digest.Gradient {
-	u.divisor = float32(examples)
-	g := u.Gradient(sum, lossSum, correct, examples)
+func (u *Updater) Mean(sum []float32, sums digest.Sums) digest.Gradient {
+	u.divisor = float32(sums.Examples)
+	g := u.Gradient(sum, sums)
 	u.divisor = 0
 	return g
 }

@@ -53,8 +53,8 @@ func (c *collection) add(worker string, p *api.Partial, data []float32) (count i
 	switch {
 	case !n.Valid(c.seq.MicroBatches):
 		return 0, false, fmt.Errorf("%v is no node of the tree over %d micro-batches", n, c.seq.MicroBatches)
-	case c.examples(n) == 0 || int(p.Examples) != c.examples(n) || p.Correct > p.Examples:
-		return 0, false, fmt.Errorf("node %v has %d examples, not %d with %d correct", n, c.examples(n), p.Examples, p.Correct)
+	case c.examples(n) == 0 || int(p.Examples) != c.examples(n) || p.Correct > p.Top5 || p.Top5 > p.Examples:
+		return 0, false, fmt.Errorf("node %v has %d examples, not %d with %d correct and %d within the top 5", n, c.examples(n), p.Examples, p.Correct, p.Top5)
 	case p.Chunks < 1 || int64(p.Chunks) > int64(max(c.floats, 1)):
 		return 0, false, fmt.Errorf("node %v comes in %d chunks", n, p.Chunks)
 	case c.nodes[n] != nil:
@@ -73,7 +73,7 @@ func (c *collection) add(worker string, p *api.Partial, data []float32) (count i
 		delete(c.parts, key)
 		c.nodes[n] = &node{
 			data: a.Data(), worker: worker,
-			sums: state.Sums{Loss: p.LossSum, Correct: int(p.Correct), Examples: int(p.Examples)},
+			sums: state.Sums{Loss: p.LossSum, Correct: int(p.Correct), Top5: int(p.Top5), Examples: int(p.Examples)},
 		}
 	}
 	return a.Count(), fresh, nil
@@ -136,6 +136,7 @@ func (c *collection) sum(n tree.Node, shares *[]share) *node {
 	total := &node{sums: state.Sums{
 		Loss:     left.sums.Loss + right.sums.Loss,
 		Correct:  left.sums.Correct + right.sums.Correct,
+		Top5:     left.sums.Top5 + right.sums.Top5,
 		Examples: left.sums.Examples + right.sums.Examples,
 	}}
 	if c.floats > 0 {

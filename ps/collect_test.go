@@ -36,7 +36,7 @@ func leafOf(seq job.Sequence, step, i int, dst []float32) bool {
 // partialOf is a node as a worker computes it.
 func partialOf(seq job.Sequence, step int, n tree.Node) ([]float32, state.Sums) {
 	s := state.Sums{Examples: state.Examples(seq, step, n.Low, n.High)}
-	s.Correct, s.Loss = s.Examples/3, nodeLoss(seq, step, n)
+	s.Correct, s.Top5, s.Loss = s.Examples/3, s.Examples/2, nodeLoss(seq, step, n)
 	if seq.At(step).Evaluation {
 		return nil, s
 	}
@@ -74,7 +74,7 @@ func pieces(seq job.Sequence, step int, n tree.Node, worker string, chunks int) 
 		low, high := state.Chunk(len(data), chunks, i)
 		all = append(all, piece{worker, &api.Partial{
 			Low: uint32(n.Low), High: uint32(n.High), Chunk: uint32(i), Chunks: uint32(chunks),
-			LossSum: s.Loss, Correct: 0, Examples: uint32(s.Examples),
+			LossSum: s.Loss, Correct: 0, Top5: 1, Examples: uint32(s.Examples),
 		}, data[low:high]})
 	}
 	return all
@@ -182,7 +182,8 @@ func TestMalformedPartialsAreRefused(t *testing.T) {
 		"beyond M":         func(x *piece) { x.p.Low, x.p.High = 4, 8 },
 		"huge":             func(x *piece) { x.p.Low, x.p.High = 1<<31, 1<<31+2 },
 		"other examples":   func(x *piece) { x.p.Examples++ },
-		"too many correct": func(x *piece) { x.p.Correct = x.p.Examples + 1 },
+		"too many correct": func(x *piece) { x.p.Correct, x.p.Top5 = x.p.Examples+1, x.p.Examples+1 },
+		"no top 5":         func(x *piece) { x.p.Correct, x.p.Top5 = 2, 1 },
 		"no chunks":        func(x *piece) { x.p.Chunks = 0 },
 		"chunks of air":    func(x *piece) { x.p.Chunks = collectFloats + 1 },
 		"out of range":     func(x *piece) { x.p.Chunk = 2 },

@@ -194,7 +194,7 @@ func (c *control) commit(s *api.StepCommit, now int64) change {
 
 // malformed finds rows that the ledger would refuse.
 func malformed(r *api.CommittedRow) bool {
-	return len(r.GradientDigest) != len(digest.Gradient{}) || r.Examples == 0 ||
+	return len(r.GradientDigest) != len(digest.Gradient{}) || r.Examples == 0 || r.Correct > r.Top5 || r.Top5 > r.Examples ||
 		(len(r.StateDigest) != 0 && len(r.StateDigest) != len(digest.Sum{}))
 }
 
@@ -205,7 +205,8 @@ func (c *control) row(r *api.JobRecord, row *api.LedgerRow) {
 		r.LastDigest, r.LastDigestStep = row.StateDigest, row.Step
 	}
 	if row.Evaluation {
-		r.HasTest, r.TestLoss, r.TestAccuracy = true, mean, float64(row.Correct)/float64(row.Examples)
+		r.HasTest, r.TestLoss = true, mean
+		r.TestAccuracy, r.TestTop5 = float64(row.Correct)/float64(row.Examples), float64(row.Top5)/float64(row.Examples)
 		return
 	}
 	r.HasTrainLoss, r.TrainLoss = true, mean

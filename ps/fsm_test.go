@@ -40,7 +40,9 @@ func startEntry(id string) *api.Entry {
 // commitEntry commits steps [first, first+n); all commits fit one chain.
 func commitEntry(id string, first, n int) *api.Entry {
 	chain := digest.Of([]byte("chain 0"))
-	sum := func(t int) digest.Gradient { return digest.OfGradient(nil, float64(t), 0, 10) }
+	sum := func(t int) digest.Gradient {
+		return digest.OfGradient(nil, digest.Sums{Loss: float64(t), Examples: 10})
+	}
 	for t := range first {
 		chain = digest.Next(chain, sum(t))
 	}

@@ -81,7 +81,8 @@ type Figures struct {
 	TrainLoss    float64 // mean over the examples of the last training step
 	HasTest      bool
 	TestLoss     float64
-	TestAccuracy float64
+	TestAccuracy float64    // 0 to 1
+	TestTop5     float64    // 0 to 1
 	Digest       digest.Sum // of the last state whose digest was due
 	DigestStep   int
 }
@@ -325,10 +326,11 @@ func (m *Machine) noteFigures(r *api.StepRow) {
 	step := m.job.Sequence.At(int(r.Step))
 	f.Epoch = step.Epoch + 1
 	if step.Evaluation {
+		f.HasTest, f.TestLoss = true, mean
+		f.TestAccuracy, f.TestTop5 = float64(r.Correct)/float64(r.Examples), float64(r.Top5)/float64(r.Examples)
 		if m.lead != nil {
-			m.note("epoch %d of %d: test accuracy %.2f %%, test loss %.4f", f.Epoch, m.job.Sequence.Epochs, 100*float64(r.Correct)/float64(r.Examples), mean)
+			m.note("epoch %d of %d: test accuracy %.2f %%, test loss %.4f", f.Epoch, m.job.Sequence.Epochs, 100*f.TestAccuracy, mean)
 		}
-		f.HasTest, f.TestLoss, f.TestAccuracy = true, mean, float64(r.Correct)/float64(r.Examples)
 	} else {
 		f.HasTrain, f.TrainLoss = true, mean
 	}

@@ -163,7 +163,7 @@ func newCommit(id string, rows []*api.StepRow) *api.StepCommit {
 		}
 		row := &api.CommittedRow{
 			GradientDigest: r.GradientDigest, LossSum: r.LossSum,
-			Correct: r.Correct, Examples: r.Examples, StateDigest: r.StateDigest,
+			Correct: r.Correct, Top5: r.Top5, Examples: r.Examples, StateDigest: r.StateDigest,
 		}
 		if !equalShares(shares, before) {
 			row.Shares, before = shares, shares

@@ -32,11 +32,11 @@ func drawRows(t *rapid.T, n int) []*api.StepRow {
 				low = high
 			}
 		}
-		sum := digest.OfGradient(nil, float64(i), i, 10)
+		sum := digest.OfGradient(nil, digest.Sums{Loss: float64(i), Correct: i, Top5: i, Examples: 10})
 		next := digest.Next(chain, sum)
 		rows[i] = &api.StepRow{
 			Step: uint64(i), Chain: bytes.Clone(chain[:]), ChainNext: next[:], GradientDigest: sum[:],
-			LossSum: float64(i), Correct: uint32(i), Examples: 10,
+			LossSum: float64(i), Correct: uint32(i), Top5: uint32(i), Examples: 10,
 		}
 		if i%16 == 0 {
 			rows[i].StateDigest = next[:]

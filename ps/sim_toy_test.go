@@ -29,6 +29,7 @@ func simPartial(j *state.Job, t int, n tree.Node, params []float32) (data []floa
 		examples := state.Examples(j.Sequence, t, m, m+1)
 		sums.Loss += float64(examples*(t+m)) / 8
 		sums.Correct += examples / 2
+		sums.Top5 += examples/2 + m%2*(examples-examples/2)
 	}
 	if j.Sequence.At(t).Evaluation {
 		return nil, sums

@@ -108,7 +108,7 @@ func (r *Replica) jobStatus(record *api.JobRecord) *api.JobStatus {
 		Recipe: string(record.Submit.Recipe), JobFile: string(record.Submit.JobFile),
 		Step: record.Committed, Committed: record.Committed,
 		HasTrainLoss: record.HasTrainLoss, TrainLoss: record.TrainLoss,
-		HasTest: record.HasTest, TestLoss: record.TestLoss, TestAccuracy: record.TestAccuracy,
+		HasTest: record.HasTest, TestLoss: record.TestLoss, TestAccuracy: record.TestAccuracy, TestTop5: record.TestTop5,
 		WorkersUsed: maps.Clone(record.WorkersUsed), DigestStep: record.LastDigestStep,
 		SubmittedUnixNanos: record.SubmittedUnixNanos, StartedUnixNanos: record.StartedUnixNanos, EndedUnixNanos: record.EndedUnixNanos,
 		CheckpointStep: record.Checkpoint.GetStep(), CheckpointSha256: hexOf(record.Checkpoint.GetSha256()),
@@ -126,6 +126,7 @@ func (r *Replica) jobStatus(record *api.JobRecord) *api.JobStatus {
 	if now := r.live.Load(); now.job == s.Job && !ended(record.Phase) {
 		now.addTo(s)
 	}
+	s.HasTestTop5 = s.HasTest && recipe.Data.Classes > 5
 	if s.Step > 0 {
 		s.Epoch = uint32(seq.At(int(s.Step)-1).Epoch) + 1
 	}
@@ -144,7 +145,7 @@ func (now *live) addTo(s *api.JobStatus) {
 		s.HasTrainLoss, s.TrainLoss = true, f.TrainLoss
 	}
 	if f.HasTest {
-		s.HasTest, s.TestLoss, s.TestAccuracy = true, f.TestLoss, f.TestAccuracy
+		s.HasTest, s.TestLoss, s.TestAccuracy, s.TestTop5 = true, f.TestLoss, f.TestAccuracy, f.TestTop5
 	}
 	if !f.Digest.IsZero() && uint64(f.DigestStep) >= s.DigestStep {
 		s.Digest, s.DigestStep = f.Digest.String(), uint64(f.DigestStep)

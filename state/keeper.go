@@ -181,7 +181,7 @@ func (k *Keeper) Next() (*Gradient, error) {
 
 func (k *Keeper) check(g *Gradient) error {
 	r := g.Row
-	sum := k.hands.Gradient(g.Data, r.LossSum, int(r.Correct), int(r.Examples))
+	sum := k.hands.Gradient(g.Data, sumsOf(r))
 	next := digest.Next(k.chain, sum)
 	switch {
 	case !bytes.Equal(r.Chain, k.chain[:]):
@@ -204,8 +204,8 @@ func (k *Keeper) checkRow(r *api.StepRow, floats int) error {
 	switch {
 	case r.LearningRate != k.job.Recipe.Optimizer.LR || r.ClipFactor != 1:
 		return fmt.Errorf("its row has learning rate %g and clip factor %g, the recipe %g and 1", r.LearningRate, r.ClipFactor, k.job.Recipe.Optimizer.LR)
-	case int(r.Examples) != examples || r.Correct > r.Examples:
-		return fmt.Errorf("its row has %d of %d examples correct, the step has %d", r.Correct, r.Examples, examples)
+	case int(r.Examples) != examples || r.Correct > r.Top5 || r.Top5 > r.Examples:
+		return fmt.Errorf("its row has %d and, within the top 5, %d of %d examples correct, the step has %d", r.Correct, r.Top5, r.Examples, examples)
 	case int64(r.Chunks) > int64(floats) || (r.Chunks == 0) != (floats == 0):
 		return fmt.Errorf("its row has %d chunks for %d floats", r.Chunks, floats)
 	}
@@ -254,13 +254,13 @@ func (k *Keeper) forget() {
 
 // NewRow closes a gradient that the leader has made from state t.
 func (k *Keeper) NewRow(data []float32, sums Sums) *api.StepRow {
-	return k.row(k.hands.Gradient(data, sums.Loss, sums.Correct, sums.Examples), sums)
+	return k.row(k.hands.Gradient(data, sums), sums)
 }
 
 // Mean divides the sum of the gradients from state t by the number of examples, in
 // place, and closes the gradient that it is then.
 func (k *Keeper) Mean(sum []float32, sums Sums) *api.StepRow {
-	return k.row(k.hands.Mean(sum, sums.Loss, sums.Correct, sums.Examples), sums)
+	return k.row(k.hands.Mean(sum, sums), sums)
 }
 
 func (k *Keeper) row(sum digest.Gradient, sums Sums) *api.StepRow {
@@ -268,7 +268,7 @@ func (k *Keeper) row(sum digest.Gradient, sums Sums) *api.StepRow {
 	row := &api.StepRow{
 		RecipeHash: k.job.Hash[:], Step: uint64(k.step),
 		Chain: bytes.Clone(k.chain[:]), ChainNext: next[:], GradientDigest: sum[:],
-		LossSum: sums.Loss, Correct: uint32(sums.Correct), Examples: uint32(sums.Examples),
+		LossSum: sums.Loss, Correct: uint32(sums.Correct), Top5: uint32(sums.Top5), Examples: uint32(sums.Examples),
 		LearningRate: k.job.Recipe.Optimizer.LR, ClipFactor: 1,
 	}
 	if !k.digest.IsZero() {
@@ -278,10 +278,10 @@ func (k *Keeper) row(sum digest.Gradient, sums Sums) *api.StepRow {
 }
 
 // Sums are what goes through the tree beside a gradient.
-type Sums struct {
-	Loss     float64 // over the examples
-	Correct  int
-	Examples int
+type Sums = digest.Sums
+
+func sumsOf(r *api.StepRow) Sums {
+	return Sums{Loss: r.LossSum, Correct: int(r.Correct), Top5: int(r.Top5), Examples: int(r.Examples)}
 }
 
 // Examples is how many examples micro-batches [low, high) of step t have.

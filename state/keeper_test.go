@@ -279,8 +279,8 @@ func TestExamples(t *testing.T) {
 
 func TestNewRowNamesTheState(t *testing.T) {
 	k := keeperAt(t, 0)
-	row := k.NewRow([]float32{1}, Sums{Loss: 2, Correct: 1, Examples: 3})
-	sum := digest.OfGradient([]float32{1}, 2, 1, 3)
+	row := k.NewRow([]float32{1}, Sums{Loss: 2, Correct: 1, Top5: 2, Examples: 3})
+	sum := digest.OfGradient([]float32{1}, Sums{Loss: 2, Correct: 1, Top5: 2, Examples: 3})
 	next := digest.Next(k.Chain(), sum)
 	if string(row.GradientDigest) != string(sum[:]) || string(row.ChainNext) != string(next[:]) || len(row.StateDigest) != 32 {
 		t.Errorf("row %v", row)

@@ -52,7 +52,7 @@ func nextGradient(k *Keeper) *Gradient {
 	for i := range data {
 		data[i] = float32(i+1) / float32(k.Step()+1)
 	}
-	g := &Gradient{Row: k.NewRow(data, Sums{Loss: 1.5, Correct: 2, Examples: k.Job().Sequence.At(k.Step()).Examples}), Data: data}
+	g := &Gradient{Row: k.NewRow(data, Sums{Loss: 1.5, Correct: 2, Top5: 3, Examples: k.Job().Sequence.At(k.Step()).Examples}), Data: data}
 	if len(data) > 0 {
 		g.Row.Chunks = testChunks
 	}

@@ -128,7 +128,7 @@ func (a *assignment) compute(ctx context.Context, c Compute, post func(Event)) {
 			done.Data = make([]float32, a.net.NumParams())
 			sums = a.pass.Gradient(c.State.Params, batch, done.Data)
 		}
-		done.Sums = state.Sums{Loss: sums.Loss, Correct: sums.Correct, Examples: sums.Examples}
+		done.Sums = state.Sums(sums)
 		post(done)
 	}
 }

@@ -119,7 +119,7 @@ func (m *Machine) sendChunk(d *result, chunks int) {
 		RecipeHash: m.job.Hash[:], Step: uint64(d.Step), Chain: chain[:],
 		Low: uint32(d.Node.Low), High: uint32(d.Node.High),
 		Chunk: uint32(d.next), Chunks: uint32(chunks),
-		LossSum: d.Sums.Loss, Correct: uint32(d.Sums.Correct), Examples: uint32(d.Sums.Examples),
+		LossSum: d.Sums.Loss, Correct: uint32(d.Sums.Correct), Top5: uint32(d.Sums.Top5), Examples: uint32(d.Sums.Examples),
 		Checksum: digest.Chunk(part),
 	}}}, part)
 }

@@ -32,6 +32,7 @@ type statusJSON struct {
 	TrainLoss          *float64          `json:"train_loss"`
 	TestAccuracy       *float64          `json:"test_accuracy"` // 0 to 1
 	TestLoss           *float64          `json:"test_loss"`
+	TestTop5           *float64          `json:"test_top5"` // 0 to 1, where there are more than 5 classes
 	ImagesPerSecond    float64           `json:"images_per_second"`
 	Digest             string            `json:"digest,omitempty"`
 	DigestStep         uint64            `json:"digest_step"`
@@ -67,6 +68,9 @@ func statusOf(s *api.JobStatus) statusJSON {
 	}
 	if s.GetHasTest() {
 		j.TestAccuracy, j.TestLoss = &s.TestAccuracy, &s.TestLoss
+	}
+	if s.GetHasTestTop5() {
+		j.TestTop5 = &s.TestTop5
 	}
 	return j
 }
@@ -144,6 +148,7 @@ type rowJSON struct {
 	StateDigest    string      `json:"state_digest,omitempty"` // before the step, where due
 	LossSum        float64     `json:"loss_sum"`
 	Correct        uint32      `json:"correct"`
+	Top5           uint32      `json:"top5"`
 	Examples       uint32      `json:"examples"`
 	Shares         []shareJSON `json:"shares"`
 	Time           string      `json:"time"`
@@ -162,7 +167,7 @@ func rowOf(r *api.LedgerRow) rowJSON {
 		Step: r.GetStep(), Evaluation: r.GetEvaluation(), Epoch: r.GetEpoch(),
 		Chain: hex.EncodeToString(r.GetChain()), GradientDigest: hex.EncodeToString(r.GetGradientDigest()),
 		StateDigest: hex.EncodeToString(r.GetStateDigest()),
-		LossSum:     r.GetLossSum(), Correct: r.GetCorrect(), Examples: r.GetExamples(),
+		LossSum:     r.GetLossSum(), Correct: r.GetCorrect(), Top5: r.GetTop5(), Examples: r.GetExamples(),
 		Shares: []shareJSON{}, Time: instant(r.GetUnixNanos()), RecordChain: hex.EncodeToString(r.GetRecordChain()),
 	}
 	for _, s := range r.GetShares() {

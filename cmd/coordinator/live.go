@@ -102,6 +102,7 @@ func (v *view) View() tea.View {
 	for _, f := range []struct{ name, value string }{
 		{"loss", loss(s)},
 		{"accuracy", accuracy(s)},
+		{"top-5", top5(s)},
 		{"images/s", rate(s.GetImagesPerSecond())},
 		{"left", leftText(v.pace.left(s))},
 	} {

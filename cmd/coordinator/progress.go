@@ -82,6 +82,9 @@ func line(s *api.JobStatus, left time.Duration) string {
 	if t := accuracy(s); t != "" {
 		text += "  accuracy " + t
 	}
+	if t := top5(s); t != "" {
+		text += "  top-5 " + t
+	}
 	if t := rate(s.GetImagesPerSecond()); t != "" {
 		text += "  " + t + " images/s"
 	}

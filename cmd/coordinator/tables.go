@@ -58,7 +58,9 @@ func printStatus(w io.Writer, s *api.JobStatus) error {
 		{"step", of(s.GetStep(), s.GetSteps())},
 		{"committed", fmt.Sprint(s.GetCommitted())},
 		{"train loss", loss(s)},
+		{"test loss", testLoss(s)},
 		{"test accuracy", accuracy(s)},
+		{"test top-5", top5(s)},
 		{"images/s", rate(s.GetImagesPerSecond())},
 		{"workers", workers(s)},
 		{"digest", at(s.GetDigest(), s.GetDigestStep())},
@@ -176,8 +178,26 @@ func accuracy(s *api.JobStatus) string {
 	if !s.GetHasTest() {
 		return ""
 	}
-	return fmt.Sprintf("%.2f %%", 100*s.GetTestAccuracy())
+	return percent(s.GetTestAccuracy())
 }
+
+// top5 is the share of test examples whose label is among the five most likely,
+// "" where there are no more than five.
+func top5(s *api.JobStatus) string {
+	if !s.GetHasTestTop5() {
+		return ""
+	}
+	return percent(s.GetTestTop5())
+}
+
+func testLoss(s *api.JobStatus) string {
+	if !s.GetHasTest() {
+		return ""
+	}
+	return fmt.Sprintf("%.4f", s.GetTestLoss())
+}
+
+func percent(share float64) string { return fmt.Sprintf("%.2f %%", 100*share) }
 
 func rate(perSecond float64) string {
 	if perSecond <= 0 {
