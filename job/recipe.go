@@ -14,7 +14,7 @@ import (
 // the recipe: kernels, elementary functions, optimizer, random numbers,
 // reduction and digests. It is raised whenever those bits change on purpose;
 // processes with another version do not work on each other's jobs.
-const ArithmeticVersion = 2
+const ArithmeticVersion = 3
 
 // Recipe is the arithmetic part of a resolved job file. Its hash names the
 // training run: the same recipe gives the same bits wherever it is carried out.

@@ -4,7 +4,8 @@ import "convoy/nn"
 
 // AlexNet (Krizhevsky, Sutskever and Hinton, "ImageNet classification with deep
 // convolutional neural networks", 2012) in one tower and without normalisation,
-// as Zhang et al., "Dive into Deep Learning", section 8.1, have it.
+// as Zhang et al., "Dive into Deep Learning", section 8.1, have it. Its parameters
+// begin by Xavier.
 var alexNet = Model{
 	Name:   "alexnet",
 	Doc:    "AlexNet (2012) in one tower; 224×224 images",

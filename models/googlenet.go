@@ -4,7 +4,7 @@ import "convoy/nn"
 
 // GoogLeNet (Szegedy et al., "Going deeper with convolutions", 2015), table 1
 // without normalisation, dropout and auxiliary classifiers, as Zhang et al.,
-// "Dive into Deep Learning", section 8.4, have it.
+// "Dive into Deep Learning", section 8.4, have it. Its parameters begin by Xavier.
 var googLeNet = Model{
 	Name:   "googlenet",
 	Doc:    "GoogLeNet (2014), nine inception blocks; 96×96 images",

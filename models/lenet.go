@@ -5,7 +5,7 @@ import "convoy/nn"
 // lenet is LeNet-5 (LeCun, Bottou, Bengio and Haffner, "Gradient-based learning
 // applied to document recognition", 1998) in the simplified form of today's
 // textbooks: figure 2 with a full C3, a plain output layer and, for inputs of
-// 28×28, a padding of 2.
+// 28×28, a padding of 2. Its parameters begin by Xavier.
 func lenet(activation, pool nn.Layer) func(classes int) nn.Chain {
 	return func(classes int) nn.Chain {
 		return nn.Chain{

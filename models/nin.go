@@ -3,7 +3,8 @@ package models
 import "convoy/nn"
 
 // nin is the network in network of Lin, Chen and Yan, 2014, with AlexNet's first
-// kernels, as Zhang et al., "Dive into Deep Learning", section 8.3, have it.
+// kernels, as Zhang et al., "Dive into Deep Learning", section 8.3, have it. Its
+// parameters begin by Xavier.
 var nin = Model{
 	Name:   "nin",
 	Doc:    "Network in network (2014); 224×224 images",

@@ -4,7 +4,9 @@ import "convoy/nn"
 
 // VGG (Simonyan and Zisserman, "Very deep convolutional networks for large-scale
 // image recognition", 2014): the columns of table 1, each the number of
-// convolutions with 64, 128, 256, 512 and 512 channels.
+// convolutions with 64, 128, 256, 512 and 512 channels. Their parameters begin as
+// He et al. ("Delving deep into rectifiers", 2015) have them, so that the deepest
+// learn from the start.
 var (
 	vgg11 = vgg("vgg11", "A", 1, 1, 2, 2, 2)
 	vgg13 = vgg("vgg13", "B", 2, 2, 2, 2, 2)
@@ -20,7 +22,7 @@ func vgg(name, column string, n1, n2, n3, n4, n5 int) Model {
 			nn.Flatten{},
 			hidden(4096), hidden(4096),
 			nn.Linear{Out: classes},
-		}
+		}.Initialised(nn.He)
 	}
 	return Model{
 		Name:     name,

@@ -1,9 +1,12 @@
 package nn
 
 import (
+	"encoding/binary"
 	"math"
 	"strings"
 	"testing"
+
+	"convoy/digest"
 )
 
 // TestNames: PyTorch's numbering and order, inner chains spliced in.
@@ -65,28 +68,95 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// TestInit: within the bounds of Xavier, spread out over them, zero biases, and
-// a function of the seed.
-func TestInit(t *testing.T) {
+// TestXavier: within the bounds, spread out over them, zero biases, and a function
+// of the seed.
+func TestXavier(t *testing.T) {
 	net := build(t, Chain{Conv{Out: 20, Kernel: 5}, Flatten{}, Linear{Out: 30}}, Shape{3, 8, 8})
 	params, other := initial(net), make([]float32, net.NumParams())
 	net.Init(2, other)
 	for i, bound := range []float64{math.Sqrt(6.0 / (3*25 + 20*25)), 0, math.Sqrt(6.0 / (320 + 30)), 0} {
 		x := net.Tensors()[i]
-		var top, sum float64
+		m := momentsOf(params[x.Offset : x.Offset+x.Len])
+		if m.top > bound || m.top < 0.99*bound || math.Abs(m.mean) > 0.05*bound {
+			t.Errorf("%s: %+v, want uniform in ±%v", x.Name, m, bound)
+		}
 		equal := 0
 		for j := x.Offset; j < x.Offset+x.Len; j++ {
-			top = max(top, math.Abs(float64(params[j])))
-			sum += float64(params[j])
 			if params[j] == other[j] {
 				equal++
 			}
 		}
-		if top > bound || top < 0.99*bound || math.Abs(sum/float64(x.Len)) > 0.05*bound {
-			t.Errorf("%s: greatest %v, mean %v, want uniform in ±%v", x.Name, top, sum/float64(x.Len), bound)
-		}
 		if bound > 0 && equal > x.Len/100 {
 			t.Errorf("%s: another seed gives %d equal values of %d", x.Name, equal, x.Len)
 		}
+	}
+}
+
+// moments are of some numbers; top is the greatest size.
+type moments struct{ mean, deviation, kurtosis, top float64 }
+
+func momentsOf(v []float32) (m moments) {
+	n := float64(len(v))
+	var square, fourth float64
+	for _, x := range v {
+		m.mean += float64(x) / n
+		m.top = max(m.top, math.Abs(float64(x)))
+	}
+	for _, x := range v {
+		d := float64(x) - m.mean
+		square += d * d / n
+		fourth += d * d * d * d / n
+	}
+	m.deviation, m.kurtosis = math.Sqrt(square), fourth/(square*square)
+	return m
+}
+
+// TestInit: normal weights of the deviation that a layer, or the chain around it,
+// asks for, the bias too; in branches and groups as well.
+func TestInit(t *testing.T) {
+	net := build(t, Chain{
+		Chain{Conv{Out: 60, Kernel: 5}},
+		Branches{{Conv{Out: 40, Kernel: 3, Groups: 4, Init: Gaussian(0.01, 1)}}, {Conv{Out: 50, Kernel: 3}, ReLU{}}},
+		Flatten{},
+		Linear{Out: 11},
+	}.Initialised(He), Shape{3, 8, 8})
+	params := initial(net)
+	for i, want := range []moments{
+		{deviation: math.Sqrt(2.0 / 75)},
+		{},
+		{deviation: 0.01},
+		{mean: 1},
+		{deviation: math.Sqrt(2.0 / 540)},
+		{},
+		{deviation: math.Sqrt(2.0 / 360)},
+		{},
+	} {
+		x := net.Tensors()[i]
+		m := momentsOf(params[x.Offset : x.Offset+x.Len])
+		if want.deviation == 0 {
+			if math.Abs(m.mean-want.mean) > 1e-12 || m.deviation > 1e-12 {
+				t.Errorf("%s: %+v, want %v alone", x.Name, m, want.mean)
+			}
+			continue
+		}
+		if math.Abs(m.mean) > 0.06*want.deviation || math.Abs(m.deviation/want.deviation-1) > 0.04 || math.Abs(m.kurtosis-3) > 0.35 {
+			t.Errorf("%s: %+v, want normal with a deviation of %v", x.Name, m, want.deviation)
+		}
+	}
+}
+
+// TestInitBits pins the numbers: the same on every machine. If they change on
+// purpose, job.ArithmeticVersion changes with them.
+func TestInitBits(t *testing.T) {
+	const golden = "585b8d1c66fcb8ffc1a6a8cddcf57c256c255290e7ccadd704dd448447b2fd18"
+	var b []byte
+	for _, i := range []Init{Xavier, He, Gaussian(0.01, 1)} {
+		net := build(t, Chain{Conv{Out: 5, Kernel: 3}, Flatten{}, Linear{Out: 7}}.Initialised(i), Shape{3, 6, 6})
+		for _, v := range initial(net) {
+			b = binary.LittleEndian.AppendUint32(b, math.Float32bits(v))
+		}
+	}
+	if got := digest.Of(b).String(); got != golden {
+		t.Errorf("digest %s, want %s", got, golden)
 	}
 }

@@ -7,8 +7,8 @@ import (
 )
 
 // Conv is a two-dimensional convolution (cross-correlation) with a bias, with
-// weights [Out][C/Groups][Kernel][Kernel]. Weights begin by Xavier, biases at 0. A
-// ReLU right behind it is computed with it.
+// weights [Out][C/Groups][Kernel][Kernel]. A ReLU right behind it is computed with
+// it.
 type Conv struct {
 	Out    int // output channels
 	Kernel int // height and width
@@ -18,6 +18,7 @@ type Conv struct {
 	// the output sees its own group of the input alone (Krizhevsky et al., 2012,
 	// section 3.5). Unset: 1.
 	Groups int
+	Init   Init // unset: Xavier
 }
 
 func (l Conv) String() string {
@@ -44,7 +45,8 @@ func (l Conv) geometry(in Shape) kernels.Conv {
 func (l Conv) params(b *binder, in Shape) (weights, bias window) {
 	k, groups := l.Kernel*l.Kernel, or(l.Groups, 1)
 	c, out := in.C/groups, l.Out/groups
-	return b.param("weight", xavier(c*k, out*k), l.Out, c, l.Kernel, l.Kernel), b.param("bias", zeros, l.Out)
+	w, z := l.Init.of(c*k, out*k)
+	return b.param("weight", w, l.Out, c, l.Kernel, l.Kernel), b.param("bias", z, l.Out)
 }
 
 func (l Conv) bind(b *binder, in Shape) (operator, error) {

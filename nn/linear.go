@@ -7,10 +7,10 @@ import (
 )
 
 // Linear is a fully connected layer with a bias, with weights [Out][In]. Its
-// input is flat. Weights begin by Xavier, biases at 0. A ReLU right behind it is
-// computed with it.
+// input is flat. A ReLU right behind it is computed with it.
 type Linear struct {
-	Out int // values
+	Out  int  // values
+	Init Init // unset: Xavier
 }
 
 func (l Linear) String() string { return fmt.Sprintf("Linear %d", l.Out) }
@@ -24,12 +24,13 @@ func (l Linear) bind(b *binder, in Shape) (operator, error) {
 	if err := s.Check(); err != nil {
 		return nil, err
 	}
+	weights, bias := l.Init.of(s.I, s.O)
 	return &linear{
 		s:       s,
 		plan:    kernels.NewFullyConnected(s),
 		below:   b.below,
-		weights: b.param("weight", xavier(s.I, s.O), s.O, s.I),
-		bias:    b.param("bias", zeros, s.O),
+		weights: b.param("weight", weights, s.O, s.I),
+		bias:    b.param("bias", bias, s.O),
 	}, nil
 }
 

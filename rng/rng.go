@@ -115,12 +115,14 @@ func (s *Stream) Intn(n int) int {
 	return int(high)
 }
 
-// Normal returns a normally distributed number of mean 0 and variance 1 (Box and
-// Muller, 1958; one number of each pair, so that every call takes four words).
-func (s *Stream) Normal() float64 {
-	u := 1 - s.Float64() // in (0, 1]
-	angle := float64(2 * math.Pi * s.Float64())
-	return float64(math.Sqrt(-2*fmath.Log(u)) * fmath.Cos(angle))
+// Normals returns two independent normally distributed numbers of mean 0 and
+// variance 1, made of two words (Box and Muller, "A note on the generation of
+// random normal deviates", 1958). None is further than 6.7 from 0.
+func (s *Stream) Normals() (x, y float64) {
+	u := float64((float64(s.Uint32()) + 1) * 0x1p-32) // in (0, 1]
+	angle := float64(2 * math.Pi * 0x1p-32 * float64(s.Uint32()))
+	r := math.Sqrt(-2 * fmath.Log(u))
+	return float64(r * fmath.Cos(angle)), float64(r * fmath.Sin(angle))
 }
 
 // philox is Philox4x32-10: a bijection of counters for each key.
