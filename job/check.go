@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -101,6 +102,13 @@ func checkMicroBatches(m int) error {
 func checkAlgorithm(a string) error {
 	if a != AlgorithmAuto && a != AlgorithmDirect {
 		return fmt.Errorf("algorithm %q: want %s, the fastest for each convolution's shape, or %s", clip(a), AlgorithmAuto, AlgorithmDirect)
+	}
+	return nil
+}
+
+func checkLoss(l string) error {
+	if !slices.Contains(losses, l) {
+		return fmt.Errorf("loss %q: want %s, which is the model's own, or one of %s", clip(l), LossAuto, strings.Join(losses[1:], ", "))
 	}
 	return nil
 }

@@ -22,6 +22,7 @@ type File struct {
 	MicroBatches int       // M, a power of two, default 8
 	Seed         uint64    // default 1
 	Algorithm    string    // of convolutions: AlgorithmAuto, the default, or AlgorithmDirect
+	Loss         string    // what training makes small: LossAuto, the default, is the model's own
 	Optimizer    Optimizer // default lr 0.2, all else 0
 	Workers      Workers
 	Checkpoint   Checkpoint
@@ -57,7 +58,7 @@ const defaultEpochs = 3
 // Default returns a file that lacks only the model and the data.
 func Default() File {
 	return File{
-		Epochs: defaultEpochs, Batch: 256, MicroBatches: 8, Seed: 1, Algorithm: AlgorithmAuto,
+		Epochs: defaultEpochs, Batch: 256, MicroBatches: 8, Seed: 1, Algorithm: AlgorithmAuto, Loss: LossAuto,
 		Optimizer:  Optimizer{LR: 0.2},
 		Workers:    Workers{Min: 1},
 		Checkpoint: Checkpoint{Keep: 2},
@@ -196,7 +197,7 @@ func (o *origin) override(path, text string) *origin {
 func (f File) Recipe(d Data) Recipe {
 	return Recipe{
 		Model: f.Model, Auxiliary: f.Auxiliary, Data: d,
-		Epochs: f.Epochs, Batch: f.Batch, MicroBatches: f.MicroBatches, Seed: f.Seed, Algorithm: f.Algorithm,
+		Epochs: f.Epochs, Batch: f.Batch, MicroBatches: f.MicroBatches, Seed: f.Seed, Algorithm: f.Algorithm, Loss: f.Loss,
 		Optimizer: f.Optimizer, Wire: WireFloat32, ArithmeticVersion: ArithmeticVersion,
 	}
 }

@@ -38,6 +38,7 @@ var keys = []key{
 	}},
 	{path: "seed", set: setSeed, check: func(*File) error { return nil }},
 	textKey("algorithm", func(f *File) *string { return &f.Algorithm }, func(f *File) error { return checkAlgorithm(f.Algorithm) }),
+	textKey("loss", func(f *File) *string { return &f.Loss }, func(f *File) error { return checkLoss(f.Loss) }),
 	floatKey("optimizer.lr", func(f *File) *float32 { return &f.Optimizer.LR }, func(v float32) bool { return v > 0 }, "above 0"),
 	floatKey("optimizer.momentum", func(f *File) *float32 { return &f.Optimizer.Momentum }, func(v float32) bool { return v >= 0 && v < 1 }, "from 0 to below 1"),
 	boolKey("optimizer.nesterov", func(f *File) *bool { return &f.Optimizer.Nesterov }),

@@ -28,6 +28,7 @@ type Recipe struct {
 	MicroBatches      int       `json:"micro_batches"`
 	Seed              uint64    `json:"seed"`
 	Algorithm         string    `json:"algorithm"` // of convolutions: "auto" or "direct"
+	Loss              string    `json:"loss"`      // "auto" is the model's own
 	Optimizer         Optimizer `json:"optimizer"`
 	Wire              string    `json:"wire"` // format of the gradients on the wire: "fp32"
 	ArithmeticVersion int       `json:"arithmetic_version"`
@@ -98,6 +99,16 @@ const (
 	AlgorithmDirect = "direct" // the definition's sums for all of them
 )
 
+// The choices of a loss. Those that do not go with the model are refused with it.
+const (
+	LossAuto            = "auto"             // the model's own
+	LossCrossEntropy    = "cross-entropy"    // of the softmax of the outputs
+	LossSquaredDistance = "squared-distance" // of the outputs, or of what an RBF layer measures, to the target
+	LossRBF             = "rbf"              // of an RBF layer's penalties, the right one against all others
+)
+
+var losses = []string{LossAuto, LossCrossEntropy, LossSquaredDistance, LossRBF}
+
 // Bounds of a recipe. A recipe comes over the wire: no value within them makes
 // an int overflow or a reader allocate without measure.
 const (
@@ -124,6 +135,9 @@ func (r Recipe) Check() error {
 		return err
 	}
 	if err := checkAlgorithm(r.Algorithm); err != nil {
+		return err
+	}
+	if err := checkLoss(r.Loss); err != nil {
 		return err
 	}
 	if err := r.Data.check(); err != nil {

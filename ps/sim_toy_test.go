@@ -73,7 +73,7 @@ func simRecipe(microBatches int) job.Recipe {
 			Name: "toy", Manifest: strings.Repeat("ab", 32), Train: 37, Test: 5,
 			Classes: 2, Channels: 1, Height: 1, Width: 1,
 		},
-		Epochs: 4, Batch: 10, MicroBatches: microBatches, Seed: 1, Algorithm: job.AlgorithmAuto,
+		Epochs: 4, Batch: 10, MicroBatches: microBatches, Seed: 1, Algorithm: job.AlgorithmAuto, Loss: job.LossAuto,
 		Optimizer: job.Optimizer{LR: 0.1, Momentum: 0.9}, Wire: job.WireFloat32, ArithmeticVersion: job.ArithmeticVersion,
 	}
 }

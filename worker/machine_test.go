@@ -32,7 +32,7 @@ func testJob() *state.Job {
 			Name: "toy", Manifest: strings.Repeat("ab", 32), Train: 37, Test: 3,
 			Classes: 2, Channels: 1, Height: 1, Width: 1,
 		},
-		Epochs: 2, Batch: 10, MicroBatches: 4, Seed: 1, Algorithm: job.AlgorithmAuto,
+		Epochs: 2, Batch: 10, MicroBatches: 4, Seed: 1, Algorithm: job.AlgorithmAuto, Loss: job.LossAuto,
 		Optimizer: job.Optimizer{LR: 0.5}, Wire: job.WireFloat32, ArithmeticVersion: job.ArithmeticVersion,
 	})
 }

@@ -46,6 +46,7 @@ func settings() []*setting {
 		{flag: "weight-decay", key: "optimizer.weight_decay", kind: "x", usage: "L2 penalty (default 0)"},
 		{flag: "seed", key: "seed", kind: "n", usage: "seed of everything random (default 1)"},
 		{flag: "algorithm", key: "algorithm", kind: "name", usage: "algorithm of convolutions, auto or direct (default auto)"},
+		{flag: "loss", key: "loss", kind: "name", usage: "what training makes small (default auto, the model's own)"},
 	}
 }
 
