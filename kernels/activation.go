@@ -37,6 +37,20 @@ func TanhBackward(p *Pool, pixels, c int, y, gy, gx Maps) {
 	p.backward("TanhBackward", opTanhBackward, pixels, c, y, gy, gx)
 }
 
+// ScaledTanhForward computes y = 1.7159·tanh(⅔·x), each product rounded, which
+// goes through (1, 1) and (−1, −1) (LeCun, Bottou, Bengio and Haffner,
+// "Gradient-based learning applied to document recognition", 1998, appendix A). y
+// may be x.
+func ScaledTanhForward(p *Pool, pixels, c int, x, y Maps) {
+	p.forward("ScaledTanhForward", opScaledTanh, pixels, c, x, y)
+}
+
+// ScaledTanhBackward computes gx = gy · (((A−y)·(A+y))·(2/3A)), A being 1.7159,
+// from the output y. gx may be gy.
+func ScaledTanhBackward(p *Pool, pixels, c int, y, gy, gx Maps) {
+	p.backward("ScaledTanhBackward", opScaledTanhBackward, pixels, c, y, gy, gx)
+}
+
 func (p *Pool) forward(name string, op elementOp, pixels, c int, x, y Maps) {
 	x.check(name, "x", pixels, c)
 	y.check(name, "y", pixels, c)
@@ -95,6 +109,20 @@ func tanh(x, _ float32) float32 {
 const tanhLow = -20
 
 func tanhBackward(y, gy float32) float32 { return gy * float32((1-y)*(1+y)) }
+
+// The height and the width of the scaled tanh, and what its derivative is divided
+// by less y's own factors.
+const (
+	tanhHeight = 1.7159
+	tanhWidth  = 2.0 / 3
+	tanhSlope  = tanhWidth / tanhHeight
+)
+
+func scaledTanh(x, _ float32) float32 { return tanhHeight * tanh(float32(tanhWidth*x), 0) }
+
+func scaledTanhBackward(y, gy float32) float32 {
+	return gy * float32(float32((tanhHeight-y)*(tanhHeight+y))*tanhSlope)
+}
 
 const sign = 1 << 31
 

@@ -27,6 +27,8 @@ const (
 	opSigmoidBackward
 	opTanh
 	opTanhBackward
+	opScaledTanh
+	opScaledTanhBackward
 	opAdd
 	opDropout
 	opDivide
@@ -52,6 +54,8 @@ var genericElements = elementVectors{
 		opSigmoidBackward:     func(r *rows) { r.each(sigmoidBackward) },
 		opTanh:                func(r *rows) { r.each(tanh) },
 		opTanhBackward:        func(r *rows) { r.each(tanhBackward) },
+		opScaledTanh:          func(r *rows) { r.each(scaledTanh) },
+		opScaledTanhBackward:  func(r *rows) { r.each(scaledTanhBackward) },
 		opAdd:                 func(r *rows) { r.each(plus) },
 		opDivide:              genericDivide,
 		opDropout:             genericDropout,

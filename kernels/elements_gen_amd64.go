@@ -23,6 +23,12 @@ func tanhRowsAVX512(r *rows)
 func tanhBackwardRowsAVX512(r *rows)
 
 //go:noescape
+func scaledTanhRowsAVX512(r *rows)
+
+//go:noescape
+func scaledTanhBackwardRowsAVX512(r *rows)
+
+//go:noescape
 func addRowsAVX512(r *rows)
 
 //go:noescape
@@ -68,6 +74,12 @@ func tanhRowsAVX2(r *rows)
 func tanhBackwardRowsAVX2(r *rows)
 
 //go:noescape
+func scaledTanhRowsAVX2(r *rows)
+
+//go:noescape
+func scaledTanhBackwardRowsAVX2(r *rows)
+
+//go:noescape
 func addRowsAVX2(r *rows)
 
 //go:noescape
@@ -101,6 +113,8 @@ var avx512Elements = elementVectors{element: [elementOps]func(r *rows){
 	opSigmoidBackward:     sigmoidBackwardRowsAVX512,
 	opTanh:                tanhRowsAVX512,
 	opTanhBackward:        tanhBackwardRowsAVX512,
+	opScaledTanh:          scaledTanhRowsAVX512,
+	opScaledTanhBackward:  scaledTanhBackwardRowsAVX512,
 	opAdd:                 addRowsAVX512,
 	opDropout:             dropoutRowsAVX512,
 	opDivide:              divideRowsAVX512,
@@ -119,6 +133,8 @@ var avx2Elements = elementVectors{element: [elementOps]func(r *rows){
 	opSigmoidBackward:     sigmoidBackwardRowsAVX2,
 	opTanh:                tanhRowsAVX2,
 	opTanhBackward:        tanhBackwardRowsAVX2,
+	opScaledTanh:          scaledTanhRowsAVX2,
+	opScaledTanhBackward:  scaledTanhBackwardRowsAVX2,
 	opAdd:                 addRowsAVX2,
 	opDropout:             dropoutRowsAVX2,
 	opDivide:              divideRowsAVX2,

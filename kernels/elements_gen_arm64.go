@@ -23,6 +23,12 @@ func tanhRowsNEON(r *rows)
 func tanhBackwardRowsNEON(r *rows)
 
 //go:noescape
+func scaledTanhRowsNEON(r *rows)
+
+//go:noescape
+func scaledTanhBackwardRowsNEON(r *rows)
+
+//go:noescape
 func addRowsNEON(r *rows)
 
 //go:noescape
@@ -56,6 +62,8 @@ var neonElements = elementVectors{element: [elementOps]func(r *rows){
 	opSigmoidBackward:     sigmoidBackwardRowsNEON,
 	opTanh:                tanhRowsNEON,
 	opTanhBackward:        tanhBackwardRowsNEON,
+	opScaledTanh:          scaledTanhRowsNEON,
+	opScaledTanhBackward:  scaledTanhBackwardRowsNEON,
 	opAdd:                 addRowsNEON,
 	opDropout:             dropoutRowsNEON,
 	opDivide:              divideRowsNEON,

@@ -82,7 +82,7 @@ func checkGoldenAvgPool(t *testing.T, p *Pool, s Pool2D, n int, c golden.Case) {
 }
 
 func TestGoldenActivation(t *testing.T) {
-	for i, pattern := range []string{"act_relu_*", "act_sigmoid_*", "act_tanh_*"} {
+	for i, pattern := range []string{"act_relu_*", "act_sigmoid_*", "act_tanh_*", "act_scaled_tanh_1998_*"} {
 		op := activations[i]
 		eachGoldenElement(t, pattern, func(t *testing.T, p *Pool, c golden.Case) {
 			y, pixels, channels := goldenMaps(p, c, "x")

@@ -11,6 +11,7 @@ const (
 	ReLU
 	Sigmoid
 	Tanh
+	ScaledTanh
 )
 
 // Pooling is what follows the activation in a stage of Lanes.

@@ -157,6 +157,8 @@ func (b *lanePass) derivative(y *laneMaps, gy unsafe.Pointer, gyMaps *laneMaps, 
 		active.element[opSigmoidBackward](&b.rows)
 	case Tanh:
 		active.element[opTanhBackward](&b.rows)
+	case ScaledTanh:
+		active.element[opScaledTanhBackward](&b.rows)
 	}
 }
 

@@ -153,13 +153,15 @@ func (s *laneStage) windowsOf(t *laneThread, small unsafe.Pointer, m *laneMaps, 
 	}
 }
 
-// activate applies sigmoid or tanh to some rows of a group's maps.
+// activate applies sigmoid, tanh or scaled tanh to some rows of a group's maps.
 func (s *laneStage) activate(t *laneThread, y *laneMaps, group, from, n int) {
 	op := opSigmoid
 	switch s.Activation {
 	case Sigmoid:
 	case Tanh:
 		op = opTanh
+	case ScaledTanh:
+		op = opScaledTanh
 	default:
 		return
 	}

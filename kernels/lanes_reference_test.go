@@ -17,10 +17,11 @@ type laneTrace struct {
 var laneActivations = map[Activation]struct {
 	f, df func(x, g float32) float32
 }{
-	Identity: {func(x, _ float32) float32 { return x }, func(_, g float32) float32 { return g }},
-	ReLU:     {relu, reluBackward},
-	Sigmoid:  {sigmoid, sigmoidBackward},
-	Tanh:     {tanh, tanhBackward},
+	Identity:   {func(x, _ float32) float32 { return x }, func(_, g float32) float32 { return g }},
+	ReLU:       {relu, reluBackward},
+	Sigmoid:    {sigmoid, sigmoidBackward},
+	Tanh:       {tanh, tanhBackward},
+	ScaledTanh: {scaledTanh, scaledTanhBackward},
 }
 
 // laneTotal adds pieces in order.

@@ -42,6 +42,7 @@ var laneCases = []laneCase{
 	{"max", laneStages(1, 9, 8, []Activation{ReLU, Identity}, []Pooling{MaxPooled}, [7]int{7, 3, 2, 1, 1, 1, 0}, [7]int{4, 2, 3, 1, 1, 0, 1}), []int{0, 2, 5}},
 	{"average", laneStages(1, 8, 9, []Activation{Sigmoid, Tanh}, []Pooling{AveragePooled}, [7]int{4, 2, 3, 1, 1, 1, 1}, [7]int{5, 3, 3, 1, 1, 1, 1}), []int{0, 1, 1, 2, 4}},
 	{"tanh, max", laneStages(1, 6, 6, []Activation{Tanh, Sigmoid}, []Pooling{MaxPooled, Unpooled}, [7]int{2, 3, 3, 1, 1, 1, 1}, [7]int{2, 3, 3, 1, 1, 1, 1}), []int{0, 2}},
+	{"scaled tanh", laneStages(1, 6, 7, []Activation{ScaledTanh}, []Pooling{AveragePooled, Unpooled}, [7]int{4, 2, 3, 1, 1, 1, 1}, [7]int{5, 3, 3, 1, 1, 1, 1}), []int{0, 3}},
 	{"strides", laneStages(2, 11, 10, []Activation{Identity}, []Pooling{Unpooled}, [7]int{3, 3, 2, 2, 1, 1, 0}, [7]int{2, 3, 4, 2, 3, 1, 2}, [7]int{3, 1, 1, 2, 2, 0, 0}), []int{0, 3}},
 	{"strides beyond the kernel", laneStages(1, 9, 9, []Activation{ReLU}, []Pooling{Unpooled, MaxPooled}, [7]int{2, 1, 1, 1, 1, 0, 0}, [7]int{3, 1, 2, 2, 3, 0, 0}), []int{0, 2}},
 	{"pieces of channels", laneStages(3, 10, 9, []Activation{ReLU, Identity}, []Pooling{MaxPooled, Unpooled}, [7]int{5, 11, 11, 1, 1, 4, 5}, [7]int{6, 1, 11, 1, 1, 0, 5}), []int{0, 1}},
@@ -107,7 +108,7 @@ func FuzzLanes(f *testing.F) {
 	f.Add(uint32(29), uint8(16), uint8(4), uint8(4), uint8(16), uint8(5), uint8(4), uint8(1), uint8(2), uint8(2))
 	f.Add(uint32(40), uint8(2), uint8(12), uint8(3), uint8(13), uint8(1), uint8(3), uint8(3), uint8(1), uint8(5))
 	f.Fuzz(func(t *testing.T, seed uint32, c, h, w, o, kh, kw, stride, pad, n uint8) {
-		act, pool := Activation(seed%4), Pooling(seed/4%3)
+		act, pool := Activation(seed%5), Pooling(seed/5%3)
 		conv := Conv{
 			C: int(c%16) + 1, H: int(h%12) + 1, W: int(w%12) + 1, O: int(o%16) + 1, KH: int(kh%7) + 1, KW: int(kw%7) + 1,
 			StrideH: int(stride%3) + 1, StrideW: int(stride/3%3) + 1, PadH: int(pad % 4), PadW: int(pad / 4 % 4),
@@ -120,7 +121,7 @@ func FuzzLanes(f *testing.F) {
 		second := LaneStage{Conv{
 			C: o2, H: h2, W: w2, O: int(kw%5) + 1, KH: min(h2, int(c%3)+1), KW: min(w2, int(o%4)+1),
 			StrideH: int(seed/16%2) + 1, StrideW: int(seed/32%2) + 1, PadH: int(seed / 64 % 2), PadW: int(seed / 128 % 2),
-		}, Activation(seed / 256 % 4), Pooling(seed / 1024 % 3)}
+		}, Activation(seed / 256 % 5), Pooling(seed / 1024 % 3)}
 		if second.Fits() && second.Conv.FLOPs() <= 1e6 {
 			stages = append(stages, second)
 		}

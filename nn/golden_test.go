@@ -39,6 +39,8 @@ func layersOf(c golden.Case) (model Chain, missing string) {
 			model = append(model, ReLU{})
 		case "tanh":
 			model = append(model, Tanh{})
+		case "scaled_tanh_1998":
+			model = append(model, ScaledTanh{})
 		case "lrn":
 			value := func(key string) float32 { return float32(l[key].(float64)) }
 			model = append(model, LRN{Size: number("size"), Alpha: value("alpha"), Beta: value("beta"), K: value("k")})

@@ -28,6 +28,7 @@ func TestGradients(t *testing.T) {
 		{ReLU{}, Shape{2, 3, 4}},
 		{Sigmoid{}, Shape{2, 3, 4}},
 		{Tanh{}, Shape{2, 3, 4}},
+		{ScaledTanh{}, Shape{2, 3, 4}},
 		{LRN{Size: 3, Alpha: 0.5, Beta: 0.75, K: 2}, Shape{5, 2, 3}},
 		{LRN{Size: 4, Alpha: 0.5, Beta: 0.6, K: 1}, Shape{5, 2, 3}},
 		{Dropout{Rate: 0.4}, Shape{5, 2, 3}},

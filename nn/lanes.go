@@ -73,6 +73,8 @@ func laneActivation(l Layer) kernels.Activation {
 		return kernels.Sigmoid
 	case Tanh:
 		return kernels.Tanh
+	case ScaledTanh:
+		return kernels.ScaledTanh
 	}
 	return kernels.Identity
 }

@@ -41,6 +41,8 @@ func elements(w *writer) string {
 	emit("SigmoidBackward", "xgy", 2, (*rowsKernel).sigmoidBackward)
 	emit("Tanh", "xy", 1, (*rowsKernel).tanh)
 	emit("TanhBackward", "xgy", 2, (*rowsKernel).tanhBackward)
+	emit("ScaledTanh", "xy", 1, (*rowsKernel).scaledTanh)
+	emit("ScaledTanhBackward", "xgy", 2, (*rowsKernel).scaledTanhBackward)
 	emit("Add", "xgy", 4, (*rowsKernel).plus)
 	emit("Dropout", "xgy", 4, (*rowsKernel).dropout)
 	emit("Divide", "xy", 2, (*rowsKernel).divide)
@@ -154,6 +156,15 @@ func (k *rowsKernel) tanh() func(u int) {
 	}
 }
 
+func (k *rowsKernel) scaledTanh() func(u int) {
+	e, x, t := k.exponential(k.exp, k.constants(scaledTanhConstants)...), k.vector(), k.take(5)
+	return func(u int) {
+		k.load(x, k.vectorOf(k.x, u))
+		e.scaledTanh(x, t)
+		k.store(x, k.vectorOf(k.y, u))
+	}
+}
+
 // constants are those that there are registers for: all or none.
 func (k *rowsKernel) constants(names []string) []string {
 	if k.vectors == 32 {
@@ -162,16 +173,16 @@ func (k *rowsKernel) constants(names []string) []string {
 	return nil
 }
 
-// one returns a register of ones.
-func (k *rowsKernel) one() vec {
+// constantOf returns a register of a constant.
+func (k *rowsKernel) constantOf(name string) vec {
 	e, v := k.exponential(k.exp), k.vector()
-	e.set(v, "one")
+	e.set(v, name)
 	k.free(e.table)
 	return v
 }
 
 func (k *rowsKernel) sigmoidBackward() func(u int) {
-	one, y, t := k.one(), k.vector(), k.vector()
+	one, y, t := k.constantOf("one"), k.vector(), k.vector()
 	return func(u int) {
 		k.load(y, k.vectorOf(k.x, u))
 		k.subv(t, one, y)
@@ -183,12 +194,27 @@ func (k *rowsKernel) sigmoidBackward() func(u int) {
 }
 
 func (k *rowsKernel) tanhBackward() func(u int) {
-	one, y, t := k.one(), k.vector(), k.vector()
+	one, y, t := k.constantOf("one"), k.vector(), k.vector()
 	return func(u int) {
 		k.load(y, k.vectorOf(k.x, u))
 		k.subv(t, one, y)
 		k.addv(y, one, y)
 		k.mulv(y, t, y)
+		k.load(t, k.vectorOf(k.g, u))
+		k.mulv(y, t, y)
+		k.store(y, k.vectorOf(k.y, u))
+	}
+}
+
+func (k *rowsKernel) scaledTanhBackward() func(u int) {
+	height, slope := k.constantOf("tanhHeight"), k.constantOf("tanhSlope")
+	y, t := k.vector(), k.vector()
+	return func(u int) {
+		k.load(y, k.vectorOf(k.x, u))
+		k.subv(t, height, y)
+		k.addv(y, height, y)
+		k.mulv(y, t, y)
+		k.mulv(y, slope, y)
 		k.load(t, k.vectorOf(k.g, u))
 		k.mulv(y, t, y)
 		k.store(y, k.vectorOf(k.y, u))

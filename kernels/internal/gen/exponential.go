@@ -33,6 +33,9 @@ func expPool(w *writer) *pool {
 		"exp2", float32(0.5),
 		"one", float32(1),
 		"two", float32(2),
+		"tanhHeight", float32(1.7159),
+		"tanhWidth", float32(2.0/3),
+		"tanhSlope", float32(2/(3*1.7159)),
 	)
 }
 
@@ -50,9 +53,10 @@ func (a *asm) exponential(p *pool, keep ...string) *exponential {
 }
 
 var (
-	partsConstants   = []string{"log2e", "magic", "ln2High", "ln2Low", "exp6", "exp5", "exp4", "exp3", "exp2"}
-	sigmoidConstants = append([]string{"sign", "sigmoidLow", "sigmoidTop", "one"}, partsConstants...)
-	tanhConstants    = append([]string{"sign", "tanhLow", "one", "two"}, partsConstants...)
+	partsConstants      = []string{"log2e", "magic", "ln2High", "ln2Low", "exp6", "exp5", "exp4", "exp3", "exp2"}
+	sigmoidConstants    = append([]string{"sign", "sigmoidLow", "sigmoidTop", "one"}, partsConstants...)
+	scaledTanhConstants = append([]string{"tanhHeight", "tanhWidth"}, tanhConstants...)
+	tanhConstants       = append([]string{"sign", "tanhLow", "one", "two"}, partsConstants...)
 )
 
 // get returns a register with a constant: its own, or v.
@@ -114,4 +118,11 @@ func (e *exponential) tanh(x vec, t []vec) {
 	e.or(v, v, s)
 	e.xor(v, v, s)
 	e.or(x, x, v)
+}
+
+// scaledTanh makes that of x in x. Five registers of t are overwritten.
+func (e *exponential) scaledTanh(x vec, t []vec) {
+	e.mulv(x, x, e.get(t[0], "tanhWidth"))
+	e.tanh(x, t)
+	e.mulv(x, x, e.get(t[0], "tanhHeight"))
 }
