@@ -3,6 +3,7 @@ package models
 import (
 	"fmt"
 	"runtime"
+	"strings"
 	"testing"
 
 	"convoy/internal/allocs"
@@ -21,12 +22,21 @@ type step struct {
 	batch        nn.Batch
 }
 
+// assisted stands behind the name of a model that is to have its auxiliary
+// classifiers.
+const assisted = ", auxiliary classifiers"
+
 func newStep(t testing.TB, name string, side, examples, threads int) *step {
+	name, auxiliary := strings.CutSuffix(name, assisted)
 	model, err := Lookup(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	net, err := nn.Build(model.Layers(10), nn.Shape{C: 1, H: side, W: side}, nn.Options{})
+	layers := model.Layers
+	if auxiliary {
+		layers = model.Auxiliary
+	}
+	net, err := nn.Build(layers(10), nn.Shape{C: 1, H: side, W: side}, nn.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,6 +79,7 @@ var measured = []struct {
 	{"vgg11", 224, 8, 32},
 	{"nin", 224, 32, 67},
 	{"googlenet", 96, 32, 32},
+	{"googlenet" + assisted, 96, 32, 80},
 }
 
 // TestStepAllocatesNothing, once the buffers have grown.

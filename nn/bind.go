@@ -15,12 +15,13 @@ type binder struct {
 	apart   bool     // each layer is an operator of its own, so that its output can be seen
 	field   field    // of the values that come into the next layer
 
-	tensors []parameter
-	infos   []Info
-	params  int
-	drops   int      // words that the dropout layers so far take of an example's stream
-	packers []packer // in the order of the layers
-	sides   [][2]int // values of an example's largest gradient, by depth and side
+	tensors     []parameter
+	infos       []Info
+	auxiliaries []*auxiliary
+	params      int
+	drops       int      // words that the dropout layers so far take of an example's stream
+	packers     []packer // in the order of the layers
+	sides       [][2]int // values of an example's largest gradient, by depth and side
 }
 
 // A packer is an operator that brings its weights into the kernels' own order,
@@ -82,7 +83,8 @@ func (b *binder) within(name string, f func() error) error {
 func (b *binder) layer(l Layer, in Shape) (operator, error) {
 	before := b.params
 	op, err := l.bind(b, in)
-	if _, composite := l.(Branches); composite {
+	switch l.(type) {
+	case Branches, Auxiliary:
 		return op, err // its errors name the layer within
 	}
 	if err != nil {

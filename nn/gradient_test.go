@@ -42,6 +42,9 @@ func TestGradients(t *testing.T) {
 		{Branches{{Conv{Out: 2, Kernel: 1}}, {Sigmoid{}, AvgPool{Kernel: 3, Stride: 1, Pad: 1}}, {ReLU{}}}, Shape{2, 3, 4}},
 		{Branches{{Linear{Out: 2}}, {Flatten{}}, {Linear{Out: 3}, ReLU{}}, {Dropout{Rate: 0.4}}}, Shape{5, 1, 1}},
 		{Chain{Branches{{Conv{Out: 2, Kernel: 1}, ReLU{}}, {Branches{{ReLU{}}, {Tanh{}}}}, {LRN{Size: 2, Alpha: 1, Beta: 0.75, K: 1}}}, Sigmoid{}}, Shape{2, 3, 3}},
+		{Auxiliary{Chain{Linear{Out: 2}}, 0.3}, Shape{5, 1, 1}},
+		{Chain{Sigmoid{}, Auxiliary{Chain{AvgPool{Kernel: 2}, Conv{Out: 3, Kernel: 1}, ReLU{}, Flatten{}, Dropout{Rate: 0.4}, Linear{Out: 2}}, 0.5}, ReLU{}}, Shape{2, 4, 4}},
+		{Branches{{Auxiliary{Chain{GlobalAvgPool{}}, 0.3}}, {Conv{Out: 3, Kernel: 1}, Auxiliary{Chain{Flatten{}, Linear{Out: 2}}, 2}}}, Shape{2, 2, 3}},
 	} {
 		t.Run(c.layer.String(), func(t *testing.T) { checkGradient(t, c.layer, c.in) })
 	}
@@ -53,25 +56,33 @@ func checkGradient(t *testing.T, layer Layer, in Shape) {
 	const n = 3
 	m, op := bound(t, layer, in, true)
 	m.n, m.cuts = n, []int{0, 2, 3}
+	m.labels, m.losses = []int32{1, 0, 1}, make([]float64, n)
 	x, gy := kernels.Maps{V: spread(n * in.Len()), Pitch: in.C}, uniform(n*op.out().Len(), 3)
 	y := kernels.Maps{V: make([]float32, len(gy)), Pitch: op.out().C}
+	backward := func(gx kernels.Maps, add bool) {
+		op.backward(m, x, y, kernels.Maps{V: append([]float32(nil), gy...), Pitch: y.Pitch}, gx, add)
+	}
+	scratch := kernels.Maps{V: make([]float32, len(x.V)), Pitch: in.C}
 	objective := func() float64 {
 		var sum float64
 		op.forward(m, x, y)
 		for i, y := range y.V {
 			sum += float64(y) * float64(gy[i])
 		}
+		clear(m.losses)
+		backward(scratch, false) // which adds the losses of auxiliary classifiers
+		for _, l := range m.losses {
+			sum += l
+		}
 		return sum
-	}
-	backward := func(gx kernels.Maps, add bool) {
-		op.backward(m, x, y, kernels.Maps{V: append([]float32(nil), gy...), Pitch: y.Pitch}, gx, add)
 	}
 	m.pack()
 	objective()
 	gx := kernels.Maps{V: make([]float32, len(x.V)), Pitch: in.C}
 	backward(gx, false)
+	grad := append([]float32(nil), m.grad...)
 	compare(t, "input", gx.V, x.V, objective)
-	compare(t, "parameters", m.grad, m.params, func() float64 { m.pack(); return objective() })
+	compare(t, "parameters", grad, m.params, func() float64 { m.pack(); return objective() })
 	m.pack()
 	objective()
 	if op.traits().adds {
@@ -85,11 +96,11 @@ func checkGradient(t *testing.T, layer Layer, in Shape) {
 	}
 	// Without the input's gradient the parameters' is the same.
 	alone, op := bound(t, layer, in, false)
-	alone.n, alone.cuts = m.n, m.cuts
+	alone.n, alone.cuts, alone.labels, alone.losses = m.n, m.cuts, m.labels, m.losses
 	alone.pack()
 	op.forward(alone, x, y)
 	op.backward(alone, x, y, kernels.Maps{V: gy, Pitch: y.Pitch}, kernels.Maps{}, false)
-	if !sameBits(alone.grad, m.grad) {
+	if !sameBits(alone.grad, grad) {
 		t.Error("the parameters' gradient depends on whether the input's is wanted")
 	}
 }

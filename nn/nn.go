@@ -103,6 +103,7 @@ type Info struct {
 	Linear    *kernels.Linear     // the same of a fully connected layer
 	Stages    []kernels.LaneStage // of the run in the lanes that begins with the layer
 	Algorithm string              // where there is a choice; "fused" is the one of the layer before
+	Auxiliary bool                // of a classifier that training alone computes
 	// ReceptiveField is the side of the square of the input's pixels that a
 	// value depends on, padding included, and Stride by how many pixels the
 	// squares of neighbours are apart. For a flat vector they are those of all
@@ -148,6 +149,11 @@ func Build(model Chain, in Shape, o Options) (*Net, error) {
 	}
 	if b.params == 0 {
 		return nil, errors.New("the network has no parameters: add a Conv or Linear layer")
+	}
+	for _, a := range b.auxiliaries {
+		if err := a.check(out); err != nil {
+			return nil, err
+		}
 	}
 	n := &Net{model: model, options: o, in: in, out: out, tensors: b.tensors, infos: b.infos, params: b.params}
 	if n.loss, n.lossOf, err = bindLoss(o.Loss, op.(*chain).last()); err != nil {
@@ -203,7 +209,7 @@ func (n *Net) Tensors() []Tensor {
 func (n *Net) Layers() []Info { return append([]Info(nil), n.infos...) }
 
 // MACs is the number of multiplications with additions of one example's forward
-// pass through convolutions and fully connected layers.
+// pass in training through convolutions and fully connected layers.
 func (n *Net) MACs() int {
 	total := 0
 	for _, i := range n.infos {

@@ -43,10 +43,11 @@ func (n *Net) Observe(pool *kernels.Pool, params, image []float32, name string) 
 
 // noLayer lists the layers that there are.
 func (n *Net) noLayer(name string) error {
-	names := make([]string, len(n.infos))
-	described := make([]string, len(n.infos))
-	for i, info := range n.infos {
-		names[i], described[i] = info.Name, fmt.Sprintf("%s (%s)", info.Name, info.Layer)
+	var names, described []string
+	for _, info := range n.infos {
+		if !info.Auxiliary {
+			names, described = append(names, info.Name), append(described, fmt.Sprintf("%s (%s)", info.Name, info.Layer))
+		}
 	}
 	hint := ""
 	if near := similar.To(name, names); near != "" {

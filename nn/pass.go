@@ -40,6 +40,8 @@ type run struct {
 	training     bool // backward follows
 	seed         uint64
 	step, first  int
+	labels       []int32                                     // in training
+	losses       []float64                                   // in training, of the examples
 	observe      func(layer string, s Shape, y kernels.Maps) // sees every output, or nil
 
 	packers   []packer
@@ -120,9 +122,10 @@ func (p *Pass) Gradient(params []float32, b Batch, grad []float32) Sums {
 	p.begin(params, true)
 	p.gy = grown(p.gy, n*p.net.Classes())
 	p.losses = grown(p.losses, n)
+	r.labels, r.losses = b.Labels, p.losses
 	hits := p.forward(b.Images, b.Labels, p.losses, p.gy)
 	p.op.backward(r, kernels.Maps{}, kernels.Maps{}, kernels.Maps{V: p.gy, Pitch: p.net.Classes()}, kernels.Maps{}, false)
-	r.params, r.grad, r.cuts = nil, nil, nil
+	r.params, r.grad, r.cuts, r.labels, r.losses = nil, nil, nil, nil, nil
 	return p.sums(hits, b.Cuts)
 }
 
