@@ -121,7 +121,7 @@ func build(name string, direct bool) (*nn.Net, error) {
 	}
 	input := model.Input
 	input.C = 1
-	return nn.Build(model.Layers(classes), input, nn.Options{Direct: direct})
+	return model.Build(classes, input, nn.Options{Direct: direct})
 }
 
 // algorithm names a choice as job files do.

@@ -21,9 +21,10 @@ import (
 
 var requestIDPattern = regexp.MustCompile(`^[0-9a-z-]{16,64}$`)
 
-// maxEntry bounds an entry of the log in bytes: small entries commit fast
-// whatever the model's size.
-const maxEntry = 4 << 10
+// maxEntry bounds an entry of the log in bytes. Small entries commit fast
+// whatever the model's size; the longest is a network that is listed layer by
+// layer, twice: in the job file and in the recipe.
+const maxEntry = 64 << 10
 
 // Submit checks a job down to the last layer before anything is written, sees
 // to it that a majority holds the data, and then writes the job to the log.
@@ -135,7 +136,7 @@ func submitEntry(requestID string, file job.File, m data.Manifest) (*api.Entry, 
 		WorkersMin: uint32(file.Workers.Min), WorkersMax: uint32(file.Workers.Max),
 	}}}
 	if n := proto.Size(entry); n > maxEntry {
-		return nil, status.Errorf(codes.InvalidArgument, "the job takes %d bytes of the log, at most %d: shorten data.dir", n, maxEntry)
+		return nil, status.Errorf(codes.InvalidArgument, "the job takes %d bytes of the log, at most %d: shorten model.layers", n, maxEntry)
 	}
 	return entry, nil
 }

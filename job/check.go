@@ -66,11 +66,22 @@ func checkName(f *File) error {
 }
 
 func checkModel(f *File) error {
-	switch {
-	case f.Model == "":
+	if f.Model == "" {
 		return errors.New("no model is given: add a line such as model: lenet-relu")
-	case len(f.Model) > 63 || !printable(f.Model):
-		return fmt.Errorf("model %q is no model's name: write one such as lenet-relu", clip(f.Model))
+	}
+	return checkNetwork(f.Model, f.Layers)
+}
+
+// checkNetwork holds a model's name against the list of its layers, of which
+// there are some where the model has no name but Listed.
+func checkNetwork(model string, layers []Layer) error {
+	switch {
+	case model == "" || len(model) > 63 || !printable(model):
+		return fmt.Errorf("model %q is no model's name: write one such as lenet-relu", clip(model))
+	case model == Listed && len(layers) == 0:
+		return fmt.Errorf("model %s stands for a network that the job file lists: list its layers in model.layers", model)
+	case model != Listed && len(layers) > 0:
+		return fmt.Errorf("model %s has a list of layers of its own: leave out model.layers", model)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package job
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -13,9 +14,10 @@ import (
 // File is a job file with its defaults filled in. The zero value is no usable
 // file: begin with Parse, or with Default and Set.
 type File struct {
-	Name         string // default: the model's name
-	Model        string
-	Auxiliary    bool // train the model's auxiliary classifiers too
+	Name         string  // default: the model's name
+	Model        string  // a name, or Listed
+	Auxiliary    bool    // train the model's auxiliary classifiers too
+	Layers       []Layer // the network where Model is Listed, else nil
 	Data         Source
 	Epochs       int       // default 3
 	Batch        int       // examples of a training step, default 256
@@ -196,7 +198,7 @@ func (o *origin) override(path, text string) *origin {
 // Recipe returns the arithmetic part of f for the data set that f names.
 func (f File) Recipe(d Data) Recipe {
 	return Recipe{
-		Model: f.Model, Auxiliary: f.Auxiliary, Data: d,
+		Model: f.Model, Auxiliary: f.Auxiliary, Layers: f.Layers, Data: d,
 		Epochs: f.Epochs, Batch: f.Batch, MicroBatches: f.MicroBatches, Seed: f.Seed, Algorithm: f.Algorithm, Loss: f.Loss,
 		Optimizer: f.Optimizer, Wire: WireFloat32, ArithmeticVersion: ArithmeticVersion,
 	}
@@ -280,7 +282,16 @@ func (f *File) read(prefix string, body, key ast.Node) error {
 			return err
 		}
 	}
+	if at := seen["layers"]; prefix == "model." && at != nil && seen["name"] != nil {
+		return f.wrong(at, "model has a name and layers: leave one of them out")
+	}
 	return nil
+}
+
+// within is an error at a node that is a part of a key's value.
+type within struct {
+	node ast.Node
+	error
 }
 
 func (f *File) readEntry(prefix string, name *ast.StringNode, value ast.Node) error {
@@ -294,8 +305,12 @@ func (f *File) readEntry(prefix string, name *ast.StringNode, value ast.Node) er
 	}
 	if k != nil {
 		f.note(path, value)
-		if err := k.set(f, value); err != nil {
-			return f.wrong(value, "%w", err)
+		err, at := k.set(f, value), within{node: value}
+		if errors.As(err, &at) {
+			err = at.error
+		}
+		if err != nil {
+			return f.wrong(at.node, "%w", err)
 		}
 		return nil
 	}

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -15,10 +16,15 @@ import (
 var update = flag.Bool("update", false, "write the golden files of this package anew")
 
 // TestErrorMessages holds what a person sees who makes a mistake: each case of
-// testdata/errors.txtar is a job file, the overrides in its comment lines that
+// the archives in testdata is a job file, the overrides in its comment lines that
 // begin with "# set ", and what Parse says about them.
 func TestErrorMessages(t *testing.T) {
-	const path = "testdata/errors.txtar"
+	for _, path := range []string{"testdata/errors.txtar", "testdata/layers.txtar"} {
+		t.Run(path, func(t *testing.T) { testErrorMessages(t, path) })
+	}
+}
+
+func testErrorMessages(t *testing.T, path string) {
 	archive, err := txtar.ParseFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -71,7 +77,7 @@ func TestParseFillsDefaults(t *testing.T) {
 	want.Name, want.Model, want.Data = "first", "lenet-relu", Source{"mnist", "/a b/c"}
 	want.Seed, want.Optimizer.LR = 0, 0.05
 	want.origin = f.origin
-	if f != want {
+	if !reflect.DeepEqual(f, want) {
 		t.Errorf("got %+v\nwant %+v", f, want)
 	}
 }
@@ -124,7 +130,7 @@ func TestSet(t *testing.T) {
 	want.Epochs, want.Seed, want.Workers = 10, 1<<64-1, Workers{2, 4}
 	want.Optimizer = Optimizer{LR: 1e-3, Momentum: 0.9, Nesterov: true}
 	want.origin = f.origin
-	if f != want {
+	if !reflect.DeepEqual(f, want) {
 		t.Errorf("got %+v\nwant %+v", f, want)
 	}
 	if err := f.Check(); err != nil {
@@ -149,7 +155,7 @@ func TestSet(t *testing.T) {
 		}
 	}
 	want.origin = f.origin
-	if f != want {
+	if !reflect.DeepEqual(f, want) {
 		t.Errorf("an override that is refused changed the file to %+v", f)
 	}
 }
@@ -161,6 +167,9 @@ func TestYAMLReadsBack(t *testing.T) {
 		f := Default()
 		f.Model = text.Draw(t, "model")
 		f.Name, f.Auxiliary = f.Model, rapid.Bool().Draw(t, "auxiliary")
+		if rapid.Bool().Draw(t, "listed") {
+			f.setModel(Listed, rapid.SliceOfN(rapid.Custom(drawLayer), 1, 5).Draw(t, "layers"))
+		}
 		f.Data = Source{text.Draw(t, "data"), rapid.OneOf(rapid.Just(""), text).Draw(t, "dir")}
 		f.Epochs, f.Batch = rapid.IntRange(1, maxCount).Draw(t, "epochs"), rapid.IntRange(1, maxCount).Draw(t, "batch")
 		f.Seed = rapid.Uint64().Draw(t, "seed")
@@ -176,10 +185,24 @@ func TestYAMLReadsBack(t *testing.T) {
 			t.Fatalf("%v\n%s", err, f.YAML())
 		}
 		got.origin = nil
-		if got != f {
+		if !reflect.DeepEqual(got, f) {
 			t.Fatalf("wrote\n%s\nread %+v\nwant %+v", f.YAML(), got, f)
 		}
 	})
+}
+
+// drawLayer draws a layer of any type with attributes that pass Check.
+func drawLayer(t *rapid.T) Layer {
+	kind := rapid.SampledFrom(layerTypes).Draw(t, "type")
+	l := Layer{Type: kind.name}
+	for _, a := range kind.attributes {
+		if a.real != nil {
+			*a.real(&l) = rapid.Float32Range(0, 20).Filter(a.fine).Draw(t, a.name)
+		} else {
+			*a.whole(&l) = rapid.IntRange(a.low, a.high).Draw(t, a.name)
+		}
+	}
+	return l
 }
 
 func FuzzParse(f *testing.F) {

@@ -29,6 +29,7 @@ var keys = []key{
 	textKey("name", func(f *File) *string { return &f.Name }, checkName),
 	textKey("model.name", func(f *File) *string { return &f.Model }, checkModel),
 	boolKey("model.auxiliary", func(f *File) *bool { return &f.Auxiliary }),
+	{path: "model.layers", set: setLayers, check: func(f *File) error { return checkLayers(f.Layers) }},
 	textKey("data.name", func(f *File) *string { return &f.Data.Name }, checkDataName),
 	textKey("data.dir", func(f *File) *string { return &f.Data.Dir }, checkDataDir),
 	wholeKey("epochs", func(f *File) *int { return &f.Epochs }, 1, maxCount),
@@ -49,13 +50,21 @@ var keys = []key{
 	wholeKey("checkpoint.keep", func(f *File) *int { return &f.Checkpoint.Keep }, 1, 1<<16),
 }
 
-// setText fills a text key. A name that was only the model's name follows it.
+// setText fills a text key.
 func (k *key) setText(f *File, value string) {
-	follows := k.path == "model.name" && f.Name == f.Model
-	*k.text(f) = value
-	if follows {
-		f.Name = value
+	if k.path == "model.name" {
+		f.setModel(value, nil)
+		return
 	}
+	*k.text(f) = value
+}
+
+// setModel changes the network. A name that was only the model's name follows it.
+func (f *File) setModel(name string, layers []Layer) {
+	if f.Name == f.Model {
+		f.Name = name
+	}
+	f.Model, f.Layers = name, layers
 }
 
 func textKey(path string, field func(*File) *string, check func(*File) error) key {
@@ -82,44 +91,42 @@ func wholeKey(path string, field func(*File) *int, low, high int) key {
 
 func setWhole(path string, field func(*File) *int) func(*File, ast.Node) error {
 	return func(f *File, n ast.Node) error {
-		if i, ok := n.(*ast.IntegerNode); ok {
-			switch v := i.Value.(type) {
-			case int64:
-				if v >= math.MinInt32 && v <= math.MaxInt32 {
-					*field(f) = int(v)
-					return nil
-				}
-			case uint64:
-				if v <= math.MaxInt32 {
-					*field(f) = int(v)
-					return nil
-				}
-			}
-			return fmt.Errorf("%s %s is out of range: at most %d", path, i.Token.Value, maxCount)
+		v, err := wholeNumber(path, n)
+		if err == nil {
+			*field(f) = v
 		}
-		return fmt.Errorf("%s: want a whole number", describe(path, n))
+		return err
 	}
+}
+
+// wholeNumber is the value of a node, within an int32.
+func wholeNumber(path string, n ast.Node) (int, error) {
+	i, ok := n.(*ast.IntegerNode)
+	if !ok {
+		return 0, fmt.Errorf("%s: want a whole number", describe(path, n))
+	}
+	switch v := i.Value.(type) {
+	case int64:
+		if v >= math.MinInt32 && v <= math.MaxInt32 {
+			return int(v), nil
+		}
+	case uint64:
+		if v <= math.MaxInt32 {
+			return int(v), nil
+		}
+	}
+	return 0, fmt.Errorf("%s %s is out of range: at most %d", path, i.Token.Value, maxCount)
 }
 
 var decimal = regexp.MustCompile(`^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?$`)
 
 func floatKey(path string, field func(*File) *float32, fine func(float32) bool, want string) key {
 	set := func(f *File, n ast.Node) error {
-		// The YAML package takes 1e-3, which has no dot, for text.
-		t := n.GetToken()
-		if t == nil || t.Type == token.SingleQuoteType || t.Type == token.DoubleQuoteType || !decimal.MatchString(t.Value) {
-			return fmt.Errorf("%s: want a finite number", describe(path, n))
+		v, err := realNumber(path, n)
+		if err == nil {
+			*field(f) = v
 		}
-		// The text is rounded to float32 once; by way of float64 would be twice.
-		v, err := strconv.ParseFloat(t.Value, 32)
-		if err != nil {
-			return fmt.Errorf("%s %s: too large for a float32", path, clip(t.Value))
-		}
-		if v == 0 {
-			v = 0 // no −0: it would make another recipe of the same arithmetic
-		}
-		*field(f) = float32(v)
-		return nil
+		return err
 	}
 	return key{path: path, set: set, check: func(f *File) error {
 		v := *field(f)
@@ -128,6 +135,24 @@ func floatKey(path string, field func(*File) *float32, fine func(float32) bool, 
 		}
 		return nil
 	}}
+}
+
+// realNumber is the value of a node as a finite float32.
+func realNumber(path string, n ast.Node) (float32, error) {
+	// The YAML package takes 1e-3, which has no dot, for text.
+	t := n.GetToken()
+	if t == nil || t.Type == token.SingleQuoteType || t.Type == token.DoubleQuoteType || !decimal.MatchString(t.Value) {
+		return 0, fmt.Errorf("%s: want a finite number", describe(path, n))
+	}
+	// The text is rounded to float32 once; by way of float64 would be twice.
+	v, err := strconv.ParseFloat(t.Value, 32)
+	if err != nil {
+		return 0, fmt.Errorf("%s %s: too large for a float32", path, clip(t.Value))
+	}
+	if v == 0 {
+		v = 0 // no −0: it would make another recipe of the same arithmetic
+	}
+	return float32(v), nil
 }
 
 func setSeed(f *File, n ast.Node) error {

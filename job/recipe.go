@@ -21,7 +21,8 @@ const ArithmeticVersion = 3
 // What is not in it (name, workers, checkpoints) cannot change the model.
 type Recipe struct {
 	Model             string    `json:"model"`
-	Auxiliary         bool      `json:"auxiliary"` // the model's auxiliary classifiers are trained too
+	Auxiliary         bool      `json:"auxiliary"`        // the model's auxiliary classifiers are trained too
+	Layers            []Layer   `json:"layers,omitempty"` // where Model is Listed
 	Data              Data      `json:"data"`
 	Epochs            int       `json:"epochs"`
 	Batch             int       `json:"batch"`
@@ -125,8 +126,11 @@ func (r Recipe) Check() error {
 	if r.Wire != WireFloat32 {
 		return fmt.Errorf("wire format %q: this program knows %q", clip(r.Wire), WireFloat32)
 	}
-	if r.Model == "" || len(r.Model) > 63 || !printable(r.Model) {
-		return fmt.Errorf("model %q is no model's name", clip(r.Model))
+	if err := checkNetwork(r.Model, r.Layers); err != nil {
+		return err
+	}
+	if err := checkLayers(r.Layers); err != nil {
+		return err
 	}
 	if r.Epochs < 1 || r.Epochs > maxCount || r.Batch < 1 || r.Batch > maxCount {
 		return fmt.Errorf("%d epochs in batches of %d: want 1 to %d of each", r.Epochs, r.Batch, maxCount)

@@ -3,6 +3,7 @@ package job
 import (
 	"bytes"
 	"math"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -32,7 +33,7 @@ func TestRecipeHash(t *testing.T) {
 		t.Errorf("hash %s, want %s", got, hash)
 	}
 	back, err := ParseRecipe(r.Canonical())
-	if err != nil || back != r {
+	if err != nil || !reflect.DeepEqual(back, r) {
 		t.Errorf("reads back as %+v, %v", back, err)
 	}
 	spaced := strings.Replace(canonical, ":", ": ", 1)
@@ -76,6 +77,14 @@ func TestRecipeCheck(t *testing.T) {
 		"wire":           {func(r *Recipe) { r.Wire = "bf16" }, "wire format"},
 		"model":          {func(r *Recipe) { r.Model = "" }, "model"},
 		"model's bytes":  {func(r *Recipe) { r.Model = "a\x00b" }, "model"},
+		"a list's name":  {func(r *Recipe) { r.Model = Listed }, "list its layers"},
+		"two networks":   {func(r *Recipe) { r.Layers = []Layer{{Type: "relu"}} }, "list of layers of its own"},
+		"layers":         {func(r *Recipe) { r.Model, r.Layers = Listed, make([]Layer, 1001) }, "1001 layers: want 1 to 1000"},
+		"layer type":     {func(r *Recipe) { r.Model, r.Layers = Listed, []Layer{{Type: "rel"}} }, `layer 0 (rel): unknown type "rel", did you mean "relu"?`},
+		"layer's kernel": {func(r *Recipe) { r.Model, r.Layers = Listed, []Layer{{Type: "maxpool", Kernel: 1 << 20, Stride: 1}} }, "kernel 1048576: want 1 to 4096"},
+		"layer's stride": {func(r *Recipe) { r.Model, r.Layers = Listed, []Layer{{Type: "maxpool", Kernel: 2}} }, "stride 0: want 1 to 4096"},
+		"layer's rate":   {func(r *Recipe) { r.Model, r.Layers = Listed, []Layer{{Type: "dropout", Rate: 1}} }, "rate 1: want a finite number from 0 to below 1"},
+		"other's rate":   {func(r *Recipe) { r.Model, r.Layers = Listed, []Layer{{Type: "relu", Rate: 0.5}} }, "attributes of other types"},
 		"epochs":         {func(r *Recipe) { r.Epochs = 0 }, "epochs"},
 		"epochs above":   {func(r *Recipe) { r.Epochs = maxCount + 1 }, "epochs"},
 		"batch":          {func(r *Recipe) { r.Batch = -1 }, "batches"},

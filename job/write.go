@@ -17,11 +17,7 @@ func (f File) YAML() []byte {
 		fmt.Fprintf(&b, format+"\n", args...)
 	}
 	line("name: %s", quoted(f.Name))
-	if f.Auxiliary {
-		line("model:\n  name: %s\n  auxiliary: %t", quoted(f.Model), f.Auxiliary)
-	} else {
-		line("model: %s", quoted(f.Model))
-	}
+	f.writeModel(line)
 	if f.Data.Dir == "" {
 		line("data: %s", quoted(f.Data.Name))
 	} else {
@@ -39,6 +35,39 @@ func (f File) YAML() []byte {
 	line("workers:\n  min: %d\n  max: %d", f.Workers.Min, f.Workers.Max)
 	line("checkpoint:\n  every: %d\n  keep: %d", f.Checkpoint.Every, f.Checkpoint.Keep)
 	return b.Bytes()
+}
+
+// writeModel writes the model's name alone where that says all of it.
+func (f File) writeModel(line func(format string, args ...any)) {
+	if !f.Auxiliary && len(f.Layers) == 0 {
+		line("model: %s", quoted(f.Model))
+		return
+	}
+	line("model:")
+	if len(f.Layers) == 0 {
+		line("  name: %s", quoted(f.Model))
+	}
+	line("  auxiliary: %t", f.Auxiliary)
+	if len(f.Layers) > 0 {
+		line("  layers:")
+	}
+	for _, l := range f.Layers {
+		line("    - %v", l)
+	}
+}
+
+// String writes a layer as a job file has it.
+func (l Layer) String() string {
+	text := "{type: " + l.Type
+	t, _ := typeOf(l.Type) // an unknown one has no attributes
+	for _, a := range t.attributes {
+		if a.real != nil {
+			text += ", " + a.name + ": " + short(*a.real(&l))
+		} else {
+			text += ", " + a.name + ": " + strconv.Itoa(*a.whole(&l))
+		}
+	}
+	return text + "}"
 }
 
 // short is the shortest decimal that reads back as the same float32.

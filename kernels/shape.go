@@ -17,6 +17,17 @@ type Conv struct {
 	Groups           int `json:",omitempty"` // of channels and outputs; unset: 1
 }
 
+// TooSmall is the error of an image that not one window fits into.
+type TooSmall struct {
+	Window string // what kind of window
+	KH, KW int    // its height and width
+	H, W   int    // those of the image with its padding
+}
+
+func (e TooSmall) Error() string {
+	return fmt.Sprintf("%s %d×%d is larger than the padded input %d×%d", e.Window, e.KH, e.KW, e.H, e.W)
+}
+
 // Check returns an error that names the first dimension that makes no sense.
 func (s Conv) Check() error {
 	switch {
@@ -31,7 +42,7 @@ func (s Conv) Check() error {
 	case s.PadH < 0 || s.PadW < 0:
 		return fmt.Errorf("convolution padding %d×%d: each must be at least 0", s.PadH, s.PadW)
 	case s.H+2*s.PadH < s.KH || s.W+2*s.PadW < s.KW:
-		return fmt.Errorf("convolution kernel %d×%d is larger than the padded input %d×%d", s.KH, s.KW, s.H+2*s.PadH, s.W+2*s.PadW)
+		return TooSmall{"convolution kernel", s.KH, s.KW, s.H + 2*s.PadH, s.W + 2*s.PadW}
 	case !countable(piece, s.C, s.H+2*s.PadH, s.W+2*s.PadW) || !countable(s.O, s.C, s.KH, s.KW) || !countable(piece, s.O, s.OutH(), s.OutW()):
 		return fmt.Errorf("convolution %+v: the weights have more than %d elements, or an image more than %d", s, math.MaxInt32, math.MaxInt32/piece)
 	}
@@ -110,7 +121,7 @@ func (s Pool2D) Check() error {
 	case s.PadH < 0 || s.PadW < 0 || 2*s.PadH > s.KH || 2*s.PadW > s.KW:
 		return fmt.Errorf("pooling padding %d×%d: each must be between 0 and half the window %d×%d", s.PadH, s.PadW, s.KH, s.KW)
 	case s.H+2*s.PadH < s.KH || s.W+2*s.PadW < s.KW:
-		return fmt.Errorf("pooling window %d×%d is larger than the padded input %d×%d", s.KH, s.KW, s.H+2*s.PadH, s.W+2*s.PadW)
+		return TooSmall{"pooling window", s.KH, s.KW, s.H + 2*s.PadH, s.W + 2*s.PadW}
 	case !countable(s.C, s.H+2*s.PadH, s.W+2*s.PadW):
 		return fmt.Errorf("pooling %+v: a tensor has more than %d elements", s, math.MaxInt32)
 	}

@@ -80,20 +80,31 @@ func TestReceptiveFields(t *testing.T) {
 }
 
 // TestTooSmall: an image that vanishes on the way is an error that names the
-// layer.
+// layer and the smallest size that works; at that size the network is built.
 func TestTooSmall(t *testing.T) {
 	for name, want := range map[string]string{
-		"alexnet": "layer 5 (MaxPool 3×3, stride 2), input 256×2×2: pooling window 3×3 is larger",
-		"vgg11":   "layer 20 (MaxPool 2×2), input 512×1×1: pooling window 2×2 is larger",
-		"nin":     "layer 13 (MaxPool 3×3, stride 2), input 256×2×2: pooling window 3×3 is larger",
+		"alexnet": "images of 28×28 are too small, the smallest that work are 65×65: layer 5 (MaxPool 3×3, stride 2), input 256×2×2: pooling window 3×3 is larger",
+		"vgg11":   "the smallest that work are 32×32: layer 20 (MaxPool 2×2), input 512×1×1: pooling window 2×2 is larger",
+		"nin":     "the smallest that work are 67×67: layer 13 (MaxPool 3×3, stride 2), input 256×2×2: pooling window 3×3 is larger",
 	} {
 		m, err := Lookup(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = nn.Build(m.Layers(10), nn.Shape{C: 1, H: 28, W: 28}, nn.Options{})
+		_, err = m.Build(10, nn.Shape{C: 1, H: 28, W: 28}, nn.Options{})
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s on 28×28: %v, want %q in it", name, err, want)
+		}
+		_, after, _ := strings.Cut(err.Error(), "the smallest that work are ")
+		side := 0
+		if _, err := fmt.Sscanf(after, "%d", &side); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := m.Build(10, nn.Shape{C: 1, H: side, W: side}, nn.Options{}); err != nil {
+			t.Errorf("%s on %d×%d: %v", name, side, side, err)
+		}
+		if _, err := m.Build(10, nn.Shape{C: 1, H: side, W: side - 1}, nn.Options{}); err == nil {
+			t.Errorf("%s is built for %d×%d", name, side, side-1)
 		}
 	}
 }

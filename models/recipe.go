@@ -8,10 +8,13 @@ import (
 	"convoy/optim"
 )
 
-// Of finds the model that a recipe names, with its auxiliary classifiers where
-// the recipe asks for them.
+// Of finds the model that a recipe names or lists, with its auxiliary classifiers
+// where the recipe asks for them.
 func Of(r job.Recipe) (Model, error) {
-	m, err := Lookup(r.Model)
+	m, err := fromList(r.Layers), error(nil)
+	if r.Model != job.Listed {
+		m, err = Lookup(r.Model)
+	}
 	if err != nil || !r.Auxiliary {
 		return m, err
 	}
@@ -29,9 +32,13 @@ func ForRecipe(r job.Recipe) (*nn.Net, error) {
 		return nil, err
 	}
 	d := r.Data
-	net, err := nn.Build(model.Layers(d.Classes), nn.Shape{C: d.Channels, H: d.Height, W: d.Width}, OptionsOf(r))
+	net, err := model.Build(d.Classes, nn.Shape{C: d.Channels, H: d.Height, W: d.Width}, OptionsOf(r))
 	if err != nil {
 		return nil, fmt.Errorf("model %s on data set %s: %w", r.Model, d.Name, err)
+	}
+	if net.Classes() != d.Classes {
+		return nil, fmt.Errorf("model %s on data set %s: the network ends in %d values, the data has %d classes: end it with a layer such as {type: linear, out: %d}",
+			r.Model, d.Name, net.Classes(), d.Classes, d.Classes)
 	}
 	return net, nil
 }

@@ -192,7 +192,7 @@ type memorySummary struct {
 }
 
 func summaryOf(m models.Model, o summaryOptions) (summary, error) {
-	net, err := nn.Build(m.Layers(o.classes), o.input, nn.Options{Direct: o.algorithm.direct()})
+	net, err := m.Build(o.classes, o.input, nn.Options{Direct: o.algorithm.direct()})
 	if err != nil {
 		return summary{}, fmt.Errorf("model %s: %w", m.Name, err)
 	}

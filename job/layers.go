@@ -1,0 +1,225 @@
+package job
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"convoy/similar"
+)
+
+// Listed is the model's name of a network that the job file lists layer by
+// layer.
+const Listed = "network"
+
+// Layer is one layer of such a network. Which attributes a type has, and which
+// may be left out, stands in the table layerTypes; the others are 0. A recipe
+// holds defaults written out, so that one network has one recipe.
+type Layer struct {
+	Type    string `json:"type"`
+	Out     int    `json:"out,omitempty"`     // channels of a convolution, values of a fully connected layer
+	Kernel  int    `json:"kernel,omitempty"`  // height and width of the window
+	Stride  int    `json:"stride,omitempty"`  // in both directions
+	Padding int    `json:"padding,omitempty"` // on every side
+	Groups  int    `json:"groups,omitempty"`  // of channels that a convolution keeps apart
+
+	Size  int     `json:"size,omitempty"` // channels that LRN takes together
+	Alpha float32 `json:"alpha,omitempty"`
+	Beta  float32 `json:"beta,omitempty"`
+	K     float32 `json:"k,omitempty"`
+
+	Rate float32 `json:"rate,omitempty"` // part of the values that drop out
+
+	// The columns of GoogLeNet's table 1: channels of an inception block.
+	Conv1   int `json:"1x1,omitempty"`
+	Reduce3 int `json:"3x3_reduce,omitempty"`
+	Conv3   int `json:"3x3,omitempty"`
+	Reduce5 int `json:"5x5_reduce,omitempty"`
+	Conv5   int `json:"5x5,omitempty"`
+	Proj    int `json:"pool_proj,omitempty"`
+}
+
+// Bounds of a list of layers. It comes over the wire: within them no size makes
+// an int overflow, and nn checks the shapes that follow from them.
+const (
+	maxLayers   = 1000
+	maxChannels = 1 << 16
+	maxWindow   = 1 << 12 // of kernels, strides and paddings
+)
+
+// An attribute is a number of a layer: a whole one or a real one.
+type attribute struct {
+	name string
+
+	whole     func(*Layer) *int // nil for a real one
+	low, high int
+
+	real func(*Layer) *float32 // nil for a whole one
+	fine func(float32) bool
+	want string // what fine asks for
+
+	unset func(*Layer) // fills in the default; nil where the attribute is required
+}
+
+func channels(name string, field func(*Layer) *int) attribute {
+	return attribute{name: name, whole: field, low: 1, high: maxChannels}
+}
+
+// withDefault is an attribute that may be left out.
+func (a attribute) withDefault(v int) attribute {
+	a.unset = func(l *Layer) { *a.whole(l) = v }
+	return a
+}
+
+var (
+	outAttribute     = channels("out", func(l *Layer) *int { return &l.Out })
+	kernelAttribute  = attribute{name: "kernel", whole: func(l *Layer) *int { return &l.Kernel }, low: 1, high: maxWindow}
+	strideAttribute  = attribute{name: "stride", whole: func(l *Layer) *int { return &l.Stride }, low: 1, high: maxWindow}
+	paddingAttribute = attribute{name: "padding", whole: func(l *Layer) *int { return &l.Padding }, low: 0, high: maxWindow}.withDefault(0)
+	groupsAttribute  = channels("groups", func(l *Layer) *int { return &l.Groups }).withDefault(1)
+)
+
+// pooling are the attributes of a pooling layer, whose windows lie side by side
+// unless the stride says otherwise.
+func pooling() []attribute {
+	stride := strideAttribute
+	stride.unset = func(l *Layer) { l.Stride = l.Kernel }
+	return []attribute{kernelAttribute, stride, paddingAttribute}
+}
+
+// realAttribute is a finite number that is at least 0.
+func realAttribute(name string, field func(*Layer) *float32) attribute {
+	return attribute{name: name, real: field, fine: func(v float32) bool { return v >= 0 }, want: "0 or more"}
+}
+
+// A layerType is a type of layer with its attributes, in the order in which
+// they are written.
+type layerType struct {
+	name       string
+	attributes []attribute
+}
+
+var layerTypes = []layerType{
+	{"conv", []attribute{outAttribute, kernelAttribute, strideAttribute.withDefault(1), paddingAttribute, groupsAttribute}},
+	{"linear", []attribute{outAttribute}},
+	{"maxpool", pooling()},
+	{"avgpool", pooling()},
+	{"gap", nil},
+	{"lrn", []attribute{
+		channels("size", func(l *Layer) *int { return &l.Size }),
+		realAttribute("alpha", func(l *Layer) *float32 { return &l.Alpha }),
+		{name: "beta", real: func(l *Layer) *float32 { return &l.Beta }, fine: func(v float32) bool { return v >= 0 && v <= 16 }, want: "from 0 to 16"},
+		{name: "k", real: func(l *Layer) *float32 { return &l.K }, fine: func(v float32) bool { return v > 0 }, want: "above 0"},
+	}},
+	{"inception", []attribute{
+		channels("1x1", func(l *Layer) *int { return &l.Conv1 }),
+		channels("3x3_reduce", func(l *Layer) *int { return &l.Reduce3 }),
+		channels("3x3", func(l *Layer) *int { return &l.Conv3 }),
+		channels("5x5_reduce", func(l *Layer) *int { return &l.Reduce5 }),
+		channels("5x5", func(l *Layer) *int { return &l.Conv5 }),
+		channels("pool_proj", func(l *Layer) *int { return &l.Proj }),
+	}},
+	{"dropout", []attribute{
+		{name: "rate", real: func(l *Layer) *float32 { return &l.Rate }, fine: func(v float32) bool { return v >= 0 && v < 1 }, want: "from 0 to below 1"},
+	}},
+	{"flatten", nil},
+	{"relu", nil},
+	{"sigmoid", nil},
+	{"tanh", nil},
+}
+
+// LayerTypes lists the types of layers that a job file can list.
+func LayerTypes() []string {
+	names := make([]string, len(layerTypes))
+	for i, t := range layerTypes {
+		names[i] = t.name
+	}
+	return names
+}
+
+// typeOf finds a type of layer, or says which there are.
+func typeOf(name string) (layerType, error) {
+	for _, t := range layerTypes {
+		if t.name == name {
+			return t, nil
+		}
+	}
+	if near := similar.To(name, LayerTypes()); near != "" {
+		return layerType{}, fmt.Errorf("unknown type %q, did you mean %q?", clip(name), near)
+	}
+	return layerType{}, fmt.Errorf("unknown type %q: the types are %s", clip(name), strings.Join(LayerTypes(), ", "))
+}
+
+// attribute finds an attribute of a type, or says which there are.
+func (t layerType) attribute(name string) (attribute, error) {
+	names := []string{}
+	for _, a := range t.attributes {
+		if a.name == name {
+			return a, nil
+		}
+		names = append(names, a.name)
+	}
+	if len(names) == 0 {
+		return attribute{}, fmt.Errorf("unknown attribute %q: this type has none", clip(name))
+	}
+	if near := similar.To(name, names); near != "" {
+		return attribute{}, fmt.Errorf("unknown attribute %q, did you mean %q?", clip(name), near)
+	}
+	return attribute{}, fmt.Errorf("unknown attribute %q: those of this type are %s", clip(name), strings.Join(names, ", "))
+}
+
+// check reports whether the attribute of l is in its range.
+func (a attribute) check(l Layer) error {
+	if a.real != nil {
+		if v := *a.real(&l); !a.fine(v) || !finite(v) {
+			return fmt.Errorf("%s %v: want a finite number %s", a.name, v, a.want)
+		}
+		return nil
+	}
+	if v := *a.whole(&l); v < a.low || v > a.high {
+		return fmt.Errorf("%s %d: want %d to %d", a.name, v, a.low, a.high)
+	}
+	return nil
+}
+
+// clear sets the attribute of l to 0.
+func (a attribute) clear(l *Layer) {
+	if a.real != nil {
+		*a.real(l) = 0
+	} else {
+		*a.whole(l) = 0
+	}
+}
+
+// check reports the first thing that is wrong with a layer by itself.
+func (l Layer) check() error {
+	t, err := typeOf(l.Type)
+	if err != nil {
+		return err
+	}
+	rest := l
+	for _, a := range t.attributes {
+		if err := a.check(l); err != nil {
+			return err
+		}
+		a.clear(&rest)
+	}
+	if rest != (Layer{Type: l.Type}) {
+		return errors.New("it has attributes of other types")
+	}
+	return nil
+}
+
+// checkLayers reports the first thing that makes a list of layers no network's.
+// Whether the shapes meet is nn's to say.
+func checkLayers(layers []Layer) error {
+	if len(layers) > maxLayers {
+		return fmt.Errorf("model.layers has %d layers: want 1 to %d", len(layers), maxLayers)
+	}
+	for i, l := range layers {
+		if err := l.check(); err != nil {
+			return fmt.Errorf("model.layers: layer %d (%s): %w", i, clip(l.Type), err)
+		}
+	}
+	return nil
+}
