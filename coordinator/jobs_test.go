@@ -119,7 +119,7 @@ func TestSubmitRefuses(t *testing.T) {
 		{"no YAML", "", "model: [", nil, "job file"},
 		{"unknown key", "", digitsJob + "batsh: 3\n", nil, "3:1"},
 		{"unknown model", "", "model: lenot\ndata: digits\n", nil, "1:8"},
-		{"unknown data", "", "model: lenet-relu\ndata: mnits\n", nil, `did you mean "mnist"`},
+		{"unknown data", "", "model: lenet-relu\ndata: digit\n", nil, `did you mean "digits"`},
 		{"no manifest", "", mnist, nil, "without a manifest"},
 		{"manifest garbage", "", mnist, []byte("{"), "manifest"},
 		{"manifest of another set", "", mnist, other, "fashion-mnist"},

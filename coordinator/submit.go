@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"regexp"
-	"slices"
 
 	"go.uber.org/zap"
 	"google.golang.org/grpc/codes"
@@ -93,12 +92,9 @@ func resolve(source, manifest []byte) (job.File, data.Manifest, error) {
 
 func manifestOf(file job.File, given []byte) (data.Manifest, error) {
 	if !data.Builtin(file.Data.Name) {
-		if len(given) == 0 && !slices.Contains(data.Names(), file.Data.Name) {
-			_, err := data.Open(file.Data.Name, "") // it knows which names there are
-			return data.Manifest{}, file.Errorf("data.name", "%w", err)
-		}
 		if len(given) == 0 {
-			return data.Manifest{}, file.Errorf("data.name", "data set %q is not built in and came without a manifest: submit it with `coordinator job submit`, which reads data.dir", file.Data.Name)
+			_, err := data.Open(file.Data.Name, "") // it says what is near
+			return data.Manifest{}, file.Errorf("data.name", "%w; the job came without a manifest: `coordinator job submit` reads the folder and sends it", err)
 		}
 		m, err := parseManifest(given)
 		if err != nil {

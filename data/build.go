@@ -21,7 +21,8 @@ type examples interface {
 // classes and the images' shape.
 type source struct {
 	about       Manifest
-	train, test examples
+	train, test examples // test is nil where the set came without
+	skipped     []string // what was left out, each with the reason
 }
 
 // build reads every example once, hands the shards that they make to sink, from
@@ -147,7 +148,7 @@ func (s sure) read(i int, pixels []byte) (int, error) { return s.Example(i, pixe
 // the images' shape; counts, shards and sums of pixels are filled in from the
 // examples, all of which are read once.
 func Import(about Manifest, train, test Split) (*Set, error) {
-	m, err := source{about, sure{train}, sure{test}}.build(context.Background(), func(int, Shard, []byte) error { return nil })
+	m, err := source{about: about, train: sure{train}, test: sure{test}}.build(context.Background(), func(int, Shard, []byte) error { return nil })
 	if err != nil {
 		return nil, err
 	}

@@ -1,5 +1,5 @@
 // Package data owns the examples that a network is trained on: where they come
-// from (IDX files, the built-in digits), how they are stored and moved (shards
+// from (IDX and CIFAR files, folders of images, the built-in digits), how they are stored and moved (shards
 // and their manifest) and how a batch of them becomes floats.
 //
 // It promises that a manifest's digest names the content: two sets with one
@@ -13,10 +13,9 @@
 package data
 
 import (
+	"context"
 	"fmt"
 	"iter"
-	"sort"
-	"strings"
 
 	"convoy/floats"
 	"convoy/similar"
@@ -60,41 +59,32 @@ func (s *Set) split(name string) Split {
 	return s.Test
 }
 
-// sources lists the sets that Open knows. dir is the folder of the set's files.
-var sources = map[string]func(name, dir string) (*Set, error){
-	"digits":        func(string, string) (*Set, error) { return Digits(), nil },
-	"mnist":         openIDX,
-	"fashion-mnist": openIDX,
-}
-
-// Names lists the data sets that Open knows, in alphabetical order.
-func Names() []string {
-	names := make([]string, 0, len(sources))
-	for name := range sources {
-		names = append(names, name)
-	}
-	sort.Strings(names)
-	return names
-}
-
 // Builtin reports whether the set called name needs no files.
-func Builtin(name string) bool { return name == "digits" }
+func Builtin(name string) bool { return name == builtin }
 
-// Open reads the data set called name from dir, which a built-in set ignores.
-// Everything is checked and held in memory: afterwards nothing can fail.
+const builtin = "digits"
+
+// Open reads the data set called name: the built-in one, or the files in dir,
+// which an import wrote or which are of one of Formats. Everything is checked
+// and held in memory: afterwards nothing can fail.
 func Open(name, dir string) (*Set, error) {
-	open, ok := sources[name]
-	if !ok {
+	switch {
+	case Builtin(name):
+		return Digits(), nil
+	case dir == "":
 		hint := ""
-		if near := similar.To(name, Names()); near != "" {
-			hint = fmt.Sprintf(" (did you mean %q?)", near)
+		if near := similar.To(name, []string{builtin}); near != "" {
+			hint = fmt.Sprintf(" (did you mean %q, which is built in?)", near)
 		}
-		return nil, fmt.Errorf("unknown data set %q%s: choose one of %s", name, hint, strings.Join(Names(), ", "))
+		return nil, fmt.Errorf("data set %q needs the folder of its files%s: name it with --data-dir, or with dir in the job file", name, hint)
+	case IsImported(dir):
+		return openImported(name, dir)
 	}
-	if dir == "" && !Builtin(name) {
-		return nil, fmt.Errorf("data set %q needs the folder of its files: name it with --data-dir, or with dir in the job file", name)
+	s, err := openSource(context.Background(), name, dir, Options{})
+	if err != nil {
+		return nil, err
 	}
-	return open(name, dir)
+	return s.resident(context.Background())
 }
 
 // unit holds v ÷ 255 for every pixel value v: a true division, as PyTorch's

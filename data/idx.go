@@ -33,33 +33,28 @@ var idxClassNames = map[string][]string{
 	"fashion-mnist": {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"},
 }
 
-// openIDX reads a set of MNIST's form: four IDX files in dir, gzipped or not.
-func openIDX(name, dir string) (*Set, error) {
-	if info, err := os.Stat(dir); err != nil {
-		return nil, fmt.Errorf("data set %q: %w: name the folder that holds its four IDX files", name, err)
-	} else if !info.IsDir() {
-		return nil, fmt.Errorf("data set %q: %s is no folder: name the folder that holds its four IDX files", name, dir)
-	}
+// readIDXSet reads a set of MNIST's form: four IDX files in dir, gzipped or not.
+func readIDXSet(name, dir string) (source, error) {
 	train, height, width, err := readIDXSplit(dir, "train")
 	if err != nil {
-		return nil, fmt.Errorf("data set %q: %w", name, err)
+		return source{}, err
 	}
 	test, testHeight, testWidth, err := readIDXSplit(dir, "t10k")
 	if err != nil {
-		return nil, fmt.Errorf("data set %q: %w", name, err)
+		return source{}, err
 	}
 	if height != testHeight || width != testWidth {
-		return nil, fmt.Errorf("data set %q: training images in %s are %d×%d, test images %d×%d: take all four files from one set",
-			name, dir, height, width, testHeight, testWidth)
+		return source{}, fmt.Errorf("training images in %s are %d×%d, test images %d×%d: take all four files from one set",
+			dir, height, width, testHeight, testWidth)
 	}
-	about := Manifest{Name: name, Classes: idxClasses, ClassNames: idxClassNames[name], Channels: 1, Height: height, Width: width}
-	return Import(about, train, test)
+	about := Manifest{Classes: idxClasses, ClassNames: idxClassNames[name], Channels: 1, Height: height, Width: width}
+	return source{about: about, train: train, test: test}, nil
 }
 
 // idxClasses is the number of classes of every set that is read from IDX files.
 const idxClasses = 10
 
-// gray is a split of grayscale images in memory.
+// gray is a split of grey images in memory.
 type gray struct {
 	size           int
 	pixels, labels []byte
@@ -67,9 +62,9 @@ type gray struct {
 
 func (g gray) Len() int { return len(g.labels) }
 
-func (g gray) Example(i int, pixels []byte) int {
-	copy(pixels[:g.size], g.pixels[i*g.size:(i+1)*g.size])
-	return int(g.labels[i])
+func (g gray) read(i int, pixels []byte) (int, error) {
+	copy(pixels, g.pixels[i*g.size:(i+1)*g.size])
+	return int(g.labels[i]), nil
 }
 
 // readIDXSplit reads the images and labels whose file names begin with prefix.

@@ -173,8 +173,8 @@ func TestOpenErrors(t *testing.T) {
 		name, dir string
 		want      []string
 	}{
-		{"mnits", "x", []string{`unknown data set "mnits"`, `did you mean "mnist"`, "digits, fashion-mnist, mnist"}},
-		{"imagenet", "x", []string{`unknown data set "imagenet": choose`}},
+		{"digit", "", []string{`data set "digit" needs the folder`, `did you mean "digits", which is built in?`}},
+		{"My set", writeFiles(t, tinyIDX()), []string{`data set "My set"`, "a to z, 0 to 9 and -"}},
 		{"mnist", "", []string{"needs the folder", "--data-dir"}},
 		{"mnist", "/nowhere/at/all", []string{"/nowhere/at/all", "name the folder"}},
 		{"fashion-mnist", file, []string{"no", "folder"}},

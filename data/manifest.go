@@ -43,6 +43,9 @@ type Manifest struct {
 	Channels   int      `json:"channels"`
 	Height     int      `json:"height"` // pixels
 	Width      int      `json:"width"`  // pixels
+	// Validation says how the test examples were set aside; nil where the set came
+	// with them.
+	Validation *Aside `json:"validation,omitempty"`
 	// PixelSums has an entry for each channel.
 	PixelSums []PixelSums `json:"pixel_sums"`
 	Shards    []Shard     `json:"shards"` // the training examples in order, then the test examples
@@ -157,6 +160,9 @@ func (m Manifest) checkShape() error {
 		if bound.value < bound.low || bound.value > bound.high {
 			return fmt.Errorf("manifest of %q: %s is %d: want %d to %d", m.Name, bound.what, bound.value, bound.low, bound.high)
 		}
+	}
+	if v := m.Validation; v != nil && (v.Of10000 < 1 || v.Of10000 >= ValidationUnit) {
+		return fmt.Errorf("manifest of %q: %d of %d examples set aside: want less than all, and more than none", m.Name, v.Of10000, ValidationUnit)
 	}
 	if m.ImageBytes() > maxImageBytes {
 		return fmt.Errorf("manifest of %q: images of %d × %d × %d: at most %d bytes each", m.Name, m.Channels, m.Height, m.Width, maxImageBytes)

@@ -22,12 +22,21 @@ type Permutation struct {
 // NewPermutation returns the order of n ≥ 1 examples in an epoch: for each seed
 // and epoch another one.
 func NewPermutation(seed uint64, epoch, n int) Permutation {
-	if n < 1 || epoch < 0 {
-		panic(fmt.Sprintf("rng: permutation of %d elements in epoch %d: want at least 1 and no negative epoch", n, epoch))
+	if epoch < 0 {
+		panic(fmt.Sprintf("rng: permutation in epoch %d: want no negative epoch", epoch))
+	}
+	return PermutationOf(seed, Shuffle, uint64(epoch), 0, n)
+}
+
+// PermutationOf returns the permutation of n ≥ 1 elements that belongs to
+// (seed, purpose, i, j): of different arguments, different ones.
+func PermutationOf(seed uint64, purpose Purpose, i, j uint64, n int) Permutation {
+	if n < 1 {
+		panic(fmt.Sprintf("rng: permutation of %d elements: want at least 1", n))
 	}
 	half := uint(bits.Len64(uint64(n-1))+1) / 2
 	p := Permutation{n: uint64(n), half: max(half, 1)}
-	s := At(seed, Shuffle, uint64(epoch), 0)
+	s := At(seed, purpose, i, j)
 	for i := range p.keys {
 		p.keys[i] = s.Uint64()
 	}

@@ -27,6 +27,11 @@ const (
 	Digits  Purpose = 3 // i: example
 	Dropout Purpose = 4 // i: step, j: example
 	Augment Purpose = 5 // i: epoch, j: example
+
+	Validation    Purpose = 6 // i: class
+	Mix           Purpose = 7 // of examples at import
+	ShuffleShards Purpose = 8 // i: epoch
+	ShuffleWindow Purpose = 9 // i: epoch, j: window
 )
 
 // Stream is a sequence of random numbers of its own: at most 2²⁶ words long. It

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -102,7 +101,7 @@ func resolve(f job.File) (resolved, error) {
 	set, err := data.Open(f.Data.Name, f.Data.Dir)
 	if err != nil {
 		key := "data.dir"
-		if !slices.Contains(data.Names(), f.Data.Name) {
+		if f.Data.Dir == "" {
 			key = "data.name"
 		}
 		return resolved{}, cli.Usage(f.Errorf(key, "%w", err))
