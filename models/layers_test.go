@@ -86,6 +86,6 @@ func TestLayers(t *testing.T) {
 	}
 	check()
 	if err := lines.Err(); err != nil || len(missing) > 0 {
-		t.Errorf("no table of %v (%v)", missing, err)
+		t.Errorf("no table of %v (%v): write its first line and paste what this test prints then", missing, err)
 	}
 }
