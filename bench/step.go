@@ -194,7 +194,7 @@ func randomBatch(net *nn.Net, n, m int) nn.Batch {
 func (s *stepper) step() {
 	s.batch.Step = s.keeper.Step()
 	sums := s.pass.Gradient(s.keeper.State().Params, s.batch, s.grad)
-	row := s.keeper.Mean(s.grad, state.Sums(sums))
+	row, _ := s.keeper.Mean(s.grad, s.grad, state.Sums(sums))
 	s.keeper.Apply(&state.Gradient{Row: row, Data: s.grad})
 	s.keeper.Committed(s.keeper.Step())
 	s.loss = sums.Loss / float64(sums.Examples)

@@ -16,6 +16,7 @@ import (
 
 	"convoy/bus"
 	"convoy/bus/embedded"
+	"convoy/optim"
 )
 
 // Config sets up a Server.
@@ -47,6 +48,7 @@ type Config struct {
 	LeaderWait time.Duration // how long a call waits for a leader; 0: 5 s
 	Log        *zap.Logger   // nil: silence
 
+	runner  optim.Runner                                                           // shares the replica's arithmetic out
 	carrier bus.Carrier                                                            // instead of what the above would make
 	dial    func(ctx context.Context, address string) (net.Conn, error)            // likewise
 	open    func(cfg Config, raftListener net.Listener, p *peers) (replica, error) // nil: a *ps.Replica

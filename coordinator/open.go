@@ -25,6 +25,7 @@ func openReplica(cfg Config, raftListener net.Listener, p *peers) (replica, erro
 		ID: cfg.ID, Cluster: cfg.Cluster, Dir: cfg.Dir,
 		Carrier:     cfg.carrier,
 		ChunkFloats: cfg.ChunkFloats,
+		Runner:      cfg.runner,
 		Raft:        ps.RaftConfig{Servers: append(servers, self), Listener: raftListener, Election: cfg.Election},
 		Dial:        p.conn,
 		Initial:     models.Initial,

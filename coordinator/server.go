@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"time"
 
@@ -26,6 +27,7 @@ import (
 	"convoy/bus/embedded"
 	"convoy/data"
 	"convoy/digest"
+	"convoy/kernels"
 	"convoy/ps"
 )
 
@@ -82,6 +84,9 @@ func Open(cfg Config) (_ *Server, err error) {
 	s.peers = &peers{dial: s.cfg.dial}
 	s.release = append(s.release, s.peers.close)
 	s.cfg.carrier = s.carrier
+	hands := kernels.NewPool(runtime.GOMAXPROCS(0))
+	s.release = append(s.release, func() error { hands.Close(); return nil })
+	s.cfg.runner = hands
 	open := s.cfg.open
 	if open == nil {
 		open = openReplica

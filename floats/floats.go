@@ -33,36 +33,26 @@ func Decode(b []byte) ([]float32, error) {
 
 // Finite reports whether no element of v is infinite or NaN.
 func Finite(v []float32) bool {
-	const exponent = 0x7f800000
-	// Without a branch for each: an exponent of ones, and no other, carries into
-	// the sign when 1 is added to it.
-	for len(v) > 0 {
-		block := v[:min(len(v), 1<<10)]
-		var carried uint32
-		for _, x := range block {
-			carried |= math.Float32bits(x)&exponent + 1<<23
-		}
-		if carried>>31 != 0 {
+	// Two at a time and without a branch for each: an exponent of ones, and no
+	// other, carries into the sign when 1 is added to it.
+	const exponents, ones = 0x7f800000_7f800000, 1<<(32+23) | 1<<23
+	const signs = 1<<63 | 1<<31
+	if n := len(v); n%2 != 0 {
+		if math.Float32bits(v[n-1])&0x7f800000 == 0x7f800000 {
 			return false
 		}
-		v = v[len(block):]
+		v = v[:n-1]
 	}
-	return true
-}
-
-// Divide computes dst[i] = v[i]/n, a true division; dst may be v.
-func Divide(dst, v []float32, n float32) {
-	if len(dst) != len(v) {
-		panic(fmt.Sprintf("floats: divide %d floats into %d", len(v), len(dst)))
+	b := Bytes(v)
+	var carried uint64
+	for ; len(b) >= 32; b = b[32:] {
+		carried |= (binary.LittleEndian.Uint64(b)&exponents + ones) |
+			(binary.LittleEndian.Uint64(b[8:])&exponents + ones) |
+			(binary.LittleEndian.Uint64(b[16:])&exponents + ones) |
+			(binary.LittleEndian.Uint64(b[24:])&exponents + ones)
 	}
-	if mantissa := math.Float32bits(n) << 9; mantissa == 0 && n > 0x1p-100 && n < 0x1p100 {
-		inverse := 1 / n // of a power of two: the product is the quotient
-		for i, x := range v {
-			dst[i] = x * inverse
-		}
-		return
+	for ; len(b) > 0; b = b[8:] {
+		carried |= binary.LittleEndian.Uint64(b)&exponents + ones
 	}
-	for i, x := range v {
-		dst[i] = x / n
-	}
+	return carried&signs == 0
 }

@@ -2,6 +2,7 @@ package optim
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 
@@ -134,8 +135,16 @@ func TestUpdater(t *testing.T) {
 		for i := range mean {
 			mean[i] /= 24
 		}
-		if u.Mean(sum, digest.Sums{Loss: 1, Examples: 24}) != digest.OfGradient(mean, digest.Sums{Loss: 1, Examples: 24}) || !slices.Equal(sum, mean) {
-			t.Error("the mean is another")
+		got := make([]float32, n)
+		for _, into := range [][]float32{got, sum} {
+			g, finite := u.Mean(into, sum, digest.Sums{Loss: 1, Examples: 24})
+			if g != digest.OfGradient(mean, digest.Sums{Loss: 1, Examples: 24}) || !finite || !slices.Equal(into, mean) {
+				t.Error("the mean is another")
+			}
+		}
+		sum[n-1] = float32(math.Inf(1))
+		if _, finite := u.Mean(got, sum, digest.Sums{Examples: 24}); finite {
+			t.Error("an infinite mean passes for finite")
 		}
 		if u.Gradient(nil, digest.Sums{Loss: 1, Examples: 3}) != digest.OfGradient(nil, digest.Sums{Loss: 1, Examples: 3}) {
 			t.Error("the digest of no gradient is another")

@@ -2,8 +2,10 @@ package optim
 
 import (
 	"fmt"
+	"sync/atomic"
 
 	"convoy/digest"
+	"convoy/floats"
 	"convoy/kernels"
 )
 
@@ -24,7 +26,9 @@ type Updater struct {
 	sgd            kernels.SGD
 	state          *State
 	grad           []float32
-	divisor        float32 // of grad, where it is not 0
+	total          []float32 // what grad is to be, times divisor
+	divisor        float32   // 0: grad is given
+	infinite       atomic.Bool
 	update, digest bool
 	leaves         [1 + maxSlots][]digest.Leaf // of the parameters and the slots, or of the gradient
 }
@@ -75,13 +79,18 @@ func (u *Updater) Gradient(grad []float32, sums digest.Sums) digest.Gradient {
 	return digest.OfGradientLeaves(u.leaves[0], sums)
 }
 
-// Mean divides sum, that of a step's gradients, by the number of examples in place
-// and returns what Gradient would of the result.
-func (u *Updater) Mean(sum []float32, sums digest.Sums) digest.Gradient {
-	u.divisor = float32(sums.Examples)
-	g := u.Gradient(sum, sums)
-	u.divisor = 0
-	return g
+// Mean divides sum, that of a step's gradients, by the number of examples into
+// mean, which may be sum, and returns what Gradient would of the result, and
+// whether all of it is finite.
+func (u *Updater) Mean(mean, sum []float32, sums digest.Sums) (g digest.Gradient, finite bool) {
+	if len(mean) != len(sum) {
+		panic(fmt.Sprintf("optim: the mean of %d floats into %d", len(sum), len(mean)))
+	}
+	u.divisor, u.total = float32(sums.Examples), sum
+	u.infinite.Store(false)
+	g = u.Gradient(mean, sums)
+	u.divisor, u.total = 0, nil
+	return g, !u.infinite.Load()
 }
 
 // run does all leaves of vectors of n floats.
@@ -109,7 +118,10 @@ func (u *Updater) leaf(i int) {
 	if u.state == nil {
 		grad := digest.LeafAt(u.grad, i)
 		if u.divisor != 0 {
-			kernels.Divide(grad, grad, u.divisor)
+			kernels.Divide(digest.LeafAt(u.total, i), grad, u.divisor)
+			if !floats.Finite(grad) {
+				u.infinite.Store(true)
+			}
 		}
 		u.leaves[0][i] = digest.LeafOf(grad)
 		return

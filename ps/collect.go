@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"convoy/api"
-	"convoy/floats"
 	"convoy/job"
 	"convoy/state"
 	"convoy/tree"
@@ -147,14 +146,9 @@ func (c *collection) sum(n tree.Node, shares *[]share) *node {
 	return total
 }
 
-// gradient finishes the tree: the root divided by the number of examples.
-func (c *collection) gradient() (data []float32, sums state.Sums, shares []share) {
-	root := c.sum(c.root(), &shares)
-	if c.floats > 0 {
-		data = make([]float32, c.floats)
-		floats.Divide(data, root.data, float32(root.sums.Examples))
-	}
-	return data, root.sums, shares
+// total is the root of a tree that is complete, and who computed its parts.
+func (c *collection) total() (root *node, shares []share) {
+	return c.sum(c.root(), &shares), shares
 }
 
 // share is one accepted partial.

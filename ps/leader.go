@@ -9,7 +9,6 @@ import (
 	"convoy/api"
 	"convoy/bus"
 	"convoy/digest"
-	"convoy/floats"
 	"convoy/state"
 	"convoy/tree"
 )
@@ -162,14 +161,15 @@ func (l *leader) step() {
 }
 
 func (l *leader) finish() {
-	data, sums, shares := l.collect.gradient()
 	k := l.m.keeper
-	if !floats.Finite(data) || nonFinite(sums.Loss) {
+	total, shares := l.collect.total()
+	g, finite := mean(k, total)
+	if !finite {
 		l.log.fail("diverged at step %d: the gradient or the loss is not finite; lower the learning rate and submit again", k.Step())
 		return
 	}
-	row := k.NewRow(data, sums)
-	row.Chunks = uint32(state.Chunks(len(data), l.m.cfg.ChunkFloats))
+	row := g.Row
+	row.Chunks = uint32(state.Chunks(len(g.Data), l.m.cfg.ChunkFloats))
 	setShares(row, shares)
 	if t := k.Step(); t < int(l.m.record.Committed) && l.m.cfg.Recorded != nil {
 		if want, ok := l.m.cfg.Recorded(t); ok && !bytes.Equal(want[:], row.ChainNext) {
@@ -177,7 +177,18 @@ func (l *leader) finish() {
 			return
 		}
 	}
-	l.ready = &state.Gradient{Row: row, Data: data}
+	l.ready = g
+}
+
+// mean divides the root by the number of examples and closes the gradient that
+// it is then; finite is whether it and the loss are.
+func mean(k *state.Keeper, root *node) (g *state.Gradient, finite bool) {
+	if root.data == nil { // an evaluation's
+		return &state.Gradient{Row: k.NewRow(nil, root.sums)}, !nonFinite(root.sums.Loss)
+	}
+	g = &state.Gradient{Data: make([]float32, len(root.data))} // the root is its worker's
+	g.Row, finite = k.Mean(g.Data, root.data, root.sums)
+	return g, finite && !nonFinite(root.sums.Loss)
 }
 
 // mayPublish is the receipt rule: a majority holds the gradient before this one

@@ -37,6 +37,9 @@ type Config struct {
 	Initial func(job.Recipe) (*optim.State, error)
 	// ChunkFloats is the size of a chunk on the wire, 0 for the default.
 	ChunkFloats int
+	// Runner shares the arithmetic on whole states and gradients out, for the
+	// replica alone; nil: nobody does.
+	Runner optim.Runner
 	// Silence is how long a worker may be unheard; 0 means 300 ms.
 	Silence time.Duration
 	Log     *zap.Logger

@@ -207,6 +207,7 @@ func (n *runner) prepare(record *api.JobRecord) {
 		keeper = state.NewKeeper(n.job, s, 0, chain)
 	}
 	known := n.r.ledgers.chains(record, keeper.Step())
+	keeper.Share(n.r.cfg.Runner)
 	n.r.post(func() {
 		if n.r.runner != n {
 			return

@@ -252,15 +252,17 @@ func (k *Keeper) forget() {
 	}
 }
 
-// NewRow closes a gradient that the leader has made from state t.
+// NewRow closes a gradient from state t, or an evaluation, which has none.
 func (k *Keeper) NewRow(data []float32, sums Sums) *api.StepRow {
 	return k.row(k.hands.Gradient(data, sums), sums)
 }
 
-// Mean divides the sum of the gradients from state t by the number of examples, in
-// place, and closes the gradient that it is then.
-func (k *Keeper) Mean(sum []float32, sums Sums) *api.StepRow {
-	return k.row(k.hands.Mean(sum, sums), sums)
+// Mean divides the sum of the gradients from state t by the number of examples into
+// mean, which may be sum, and closes the gradient that it is then. finite is
+// whether all of it is.
+func (k *Keeper) Mean(mean, sum []float32, sums Sums) (row *api.StepRow, finite bool) {
+	g, finite := k.hands.Mean(mean, sum, sums)
+	return k.row(g, sums), finite
 }
 
 func (k *Keeper) row(sum digest.Gradient, sums Sums) *api.StepRow {
