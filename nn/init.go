@@ -3,7 +3,9 @@ package nn
 import (
 	"fmt"
 	"math"
+	"runtime"
 
+	"convoy/kernels"
 	"convoy/rng"
 )
 
@@ -104,7 +106,22 @@ const (
 	normally                      // around 0
 )
 
-// draw fills v, at most blockWords numbers, with what a stream gives.
+// fill writes the elements of a tensor from number first on, a multiple of
+// blockWords; the tensor is the one at place in the network.
+func (i initializer) fill(v []float32, seed, place uint64, first int) {
+	if i.distribution == allEqual {
+		for j := range v {
+			v[j] = float32(i.scale)
+		}
+		return
+	}
+	for j := 0; j < len(v); j += blockWords {
+		s := rng.At(seed, rng.Initial, place, uint64((first+j)/blockWords))
+		i.draw(v[j:min(j+blockWords, len(v))], &s)
+	}
+}
+
+// draw writes at most blockWords elements with what a stream gives.
 func (i initializer) draw(v []float32, s *rng.Stream) {
 	for k := 0; k < len(v); k++ {
 		if i.distribution == uniformly {
@@ -119,8 +136,10 @@ func (i initializer) draw(v []float32, s *rng.Stream) {
 	}
 }
 
-// blockWords is how many numbers the generator makes at once.
-const blockWords = 4
+const (
+	blockWords = 4       // numbers that the generator makes at once
+	fillAtOnce = 1 << 16 // elements of a task, a multiple of blockWords
+)
 
 // Init writes the initial parameters that follow from seed into dst, as long as
 // NumParams. Each value is a pure function of seed, the tensor's place in
@@ -129,17 +148,13 @@ func (n *Net) Init(seed uint64, dst []float32) {
 	if len(dst) != n.params {
 		panic(fmt.Sprintf("nn: initial parameters into %d elements, want %d", len(dst), n.params))
 	}
+	pool := kernels.NewPool(runtime.GOMAXPROCS(0))
+	defer pool.Close()
 	for i, p := range n.tensors {
 		v := dst[p.Offset : p.Offset+p.Len]
-		if p.init.distribution == allEqual {
-			for j := range v {
-				v[j] = float32(p.init.scale)
-			}
-			continue
-		}
-		for j := 0; j < len(v); j += blockWords {
-			s := rng.At(seed, rng.Initial, uint64(i), uint64(j/blockWords))
-			p.init.draw(v[j:min(j+blockWords, len(v))], &s)
-		}
+		pool.Run((len(v)+fillAtOnce-1)/fillAtOnce, func(task int) {
+			first := task * fillAtOnce
+			p.init.fill(v[first:min(first+fillAtOnce, len(v))], seed, uint64(i), first)
+		})
 	}
 }

@@ -146,7 +146,7 @@ func (k *kernelsJSON) Network(n bench.NetworkResult) error {
 type kernelsTable struct{ w io.Writer }
 
 func (k kernelsTable) row(name string, batch any, shape, algorithm, pack string, directions ...[3]string) error {
-	text := fmt.Sprintf("%-24s %5v  %-26s %-20s %8s", name, batch, shape, algorithm, pack)
+	text := fmt.Sprintf("%-24s %5v  %-31s %-20s %8s", name, batch, shape, algorithm, pack)
 	for _, d := range directions {
 		text += fmt.Sprintf("  %9s %8s %5s", d[0], d[1], d[2])
 	}
