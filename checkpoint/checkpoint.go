@@ -243,11 +243,8 @@ func read(f io.ReaderAt, size int64, o optim.SGD) (s *optim.State, m Meta, err e
 	if err != nil {
 		return nil, m, damaged(err)
 	}
-	if m, err = decodeMeta(h.Meta); err != nil {
+	if m, err = sealedMeta(h); err != nil {
 		return nil, m, err
-	}
-	if want, err := seal(h); err != nil || h.Meta[sealKey] != want {
-		return nil, m, damaged(errors.Join(err, fmt.Errorf("the header's seal is %q, want %s", h.Meta[sealKey], want)))
 	}
 	if s, err = stateOf(h, o); err != nil {
 		return nil, m, err

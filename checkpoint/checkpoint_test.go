@@ -72,6 +72,9 @@ func TestReadsBack(t *testing.T) {
 		if !slices.Equal(got.Params, s.Params) || len(got.Slots) != len(s.Slots) || len(s.Slots) > 0 && !slices.Equal(got.Slots[0], s.Slots[0]) {
 			t.Errorf("state %v, want %v", got, s)
 		}
+		if about, err := About(path); err != nil || about != m {
+			t.Errorf("the file says of itself %+v, %v", about, err)
+		}
 		if err := Verify(path, sum); err != nil {
 			t.Error(err)
 		}

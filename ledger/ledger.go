@@ -111,16 +111,11 @@ func create(path string, chain0 digest.Sum) error {
 }
 
 func open(f file, path string, size int64, chain0 digest.Sum) (*Ledger, error) {
-	l := &Ledger{path: path, file: f}
-	header := make([]byte, headerSize)
-	if _, err := f.ReadAt(header, 0); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("read ledger %s: %w", path, err)
+	first, err := readHeader(f, path)
+	if err != nil {
+		return nil, err
 	}
-	body := header[:headerSize-8]
-	if !bytes.HasPrefix(header, []byte(magic)) || xxh3.Hash(body) != binary.LittleEndian.Uint64(header[len(body):]) {
-		return nil, fmt.Errorf("%s is no ledger of this version of convoy: move it away, and its rows are fetched from the other replicas", path)
-	}
-	copy(l.chain0[:], body[len(magic):])
+	l := &Ledger{path: path, file: f, chain0: first}
 	if !chain0.IsZero() && chain0 != l.chain0 {
 		return nil, fmt.Errorf("ledger %s belongs to a run that begins with chain %s, this one with %s: use another folder", path, l.chain0, chain0)
 	}
@@ -129,6 +124,20 @@ func open(f file, path string, size int64, chain0 digest.Sum) (*Ledger, error) {
 		return nil, err
 	}
 	return l, nil
+}
+
+// readHeader checks how a ledger's file begins and returns c(0).
+func readHeader(f io.ReaderAt, path string) (chain0 digest.Sum, err error) {
+	header := make([]byte, headerSize)
+	if _, err := f.ReadAt(header, 0); err != nil && !errors.Is(err, io.EOF) {
+		return chain0, fmt.Errorf("read ledger %s: %w", path, err)
+	}
+	body := header[:headerSize-8]
+	if !bytes.HasPrefix(header, []byte(magic)) || xxh3.Hash(body) != binary.LittleEndian.Uint64(header[len(body):]) {
+		return chain0, fmt.Errorf("%s is no ledger of this version of convoy: move it away, and its rows are fetched from the other replicas", path)
+	}
+	copy(chain0[:], body[len(magic):])
+	return chain0, nil
 }
 
 // scan reads all rows and cuts off the first that is not whole, with all after.
