@@ -15,10 +15,12 @@ import (
 )
 
 func modelsCommand() *cobra.Command {
-	return cli.Group("model", "Look at the networks that Convoy trains",
-		`These commands need neither a cluster nor data. A model's name stands in the job
-file, or behind --model of `+"`coordinator train`"+`.`,
-		modelListCommand(), modelSummaryCommand())
+	return cli.Group("model", "Look at the networks that Convoy trains, and at trained ones",
+		`These commands need no cluster. list and summary show the networks as they are
+built; a model's name stands in the job file, or behind --model of
+`+"`coordinator train`"+`. predict, eval and features look at a trained one: a run's folder
+or a checkpoint.`,
+		modelListCommand(), modelSummaryCommand(), modelPredictCommand(), modelEvalCommand(), modelFeaturesCommand())
 }
 
 func modelListCommand() *cobra.Command {

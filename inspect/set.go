@@ -1,0 +1,95 @@
+package inspect
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"convoy/data"
+	"convoy/digest"
+)
+
+// runDepth is how many folders a checkpoint may lie below its run's.
+const runDepth = 4
+
+// store returns the store of the run that the checkpoint lies in, and the
+// manifest of its data there; nil where there is none.
+func (t *Trained) store() (*data.Store, *data.Manifest, error) {
+	sum, err := digest.Parse(t.Recipe.Data.Manifest)
+	if err != nil {
+		return nil, nil, err
+	}
+	dir := filepath.Dir(t.File)
+	for range runDepth {
+		store := filepath.Join(dir, dataDir)
+		if _, err := os.Stat(filepath.Join(store, "manifests", sum.String())); err == nil {
+			s, err := data.OpenStore(store)
+			if err != nil {
+				return nil, nil, err
+			}
+			m, err := s.Manifest(sum)
+			return s, &m, err
+		}
+		dir = filepath.Join(dir, "..")
+	}
+	return nil, nil, nil
+}
+
+// findManifest returns the manifest of the data that the network was trained on,
+// nil where it is not at hand.
+func (t *Trained) findManifest() (*data.Manifest, error) {
+	if data.Builtin(t.Recipe.Data.Name) {
+		set, err := data.Open(t.Recipe.Data.Name, "")
+		if err != nil {
+			return nil, err
+		}
+		return &set.Manifest, nil
+	}
+	_, m, err := t.store()
+	return m, err
+}
+
+// Set opens the data that the network was trained on: built in, or from the
+// run's own shards.
+func (t *Trained) Set() (*data.Set, error) {
+	d := t.Recipe.Data
+	if data.Builtin(d.Name) {
+		set, err := data.Open(d.Name, "")
+		if err == nil && set.Manifest.Digest().String() != d.Manifest {
+			err = fmt.Errorf("data set %s is not the one that %s was trained on: use the release that trained it", d.Name, t.File)
+		}
+		return set, err
+	}
+	store, m, err := t.store()
+	if err != nil {
+		return nil, err
+	}
+	if m == nil {
+		return nil, fmt.Errorf("data set %s is not in a run's folder around %s: name it with --data", d.Name, t.File)
+	}
+	return data.FromShards(*m, store.Get)
+}
+
+// Accepts reports why the network cannot be asked about a data set's examples.
+func (t *Trained) Accepts(m data.Manifest) error {
+	d := t.Recipe.Data
+	if m.Channels != d.Channels || m.Height != d.Height || m.Width != d.Width {
+		return fmt.Errorf("data set %s has images of %d×%d×%d, the network was trained on %d×%d×%d: name a set of the same shape",
+			m.Name, m.Channels, m.Height, m.Width, d.Channels, d.Height, d.Width)
+	}
+	if m.Classes != d.Classes {
+		return fmt.Errorf("data set %s has %d classes, the network %d: name a set of the same classes", m.Name, m.Classes, d.Classes)
+	}
+	return nil
+}
+
+// TakeNames has the classes named as in a data set that the network accepts, for
+// a checkpoint that lies outside of its run.
+func (t *Trained) TakeNames(m data.Manifest) error {
+	if m.Classes != t.Recipe.Data.Classes {
+		return errors.Join(t.Accepts(m))
+	}
+	t.manifest = &m
+	return nil
+}
