@@ -23,6 +23,10 @@ func (k kind) String() string {
 
 func (k kind) bytes() int { return k.channels * k.height * k.width }
 
+// maxDecodedBytes bounds the pixels of a file: a photograph may be larger than an
+// example, and is made smaller then.
+const maxDecodedBytes = 256 << 20
+
 // DecodeImage reads a PNG or JPEG file that holds grey or RGB pixels of 8 bits
 // or fewer. pixels are channels × height × width bytes, channel by channel; a
 // grey image has one channel. A palette and fewer bits are turned into 8 bits,
@@ -42,8 +46,8 @@ func DecodeImage(file []byte) (pixels []byte, channels, height, width int, err e
 	if err != nil {
 		return nil, 0, 0, 0, err
 	}
-	if c.Height < 1 || c.Width < 1 || c.Height > maxSide || c.Width > maxSide || 3*c.Height*c.Width > maxImageBytes {
-		return nil, 0, 0, 0, fmt.Errorf("%d×%d pixels: want sides of 1 to %d and at most %d bytes in all", c.Height, c.Width, maxSide, maxImageBytes)
+	if c.Height < 1 || c.Width < 1 || c.Height > maxSide || c.Width > maxSide || 3*c.Height*c.Width > maxDecodedBytes {
+		return nil, 0, 0, 0, fmt.Errorf("%d×%d pixels: want sides of 1 to %d and at most %d bytes in all", c.Height, c.Width, maxSide, maxDecodedBytes)
 	}
 	m, err := decode(bytes.NewReader(file))
 	if err != nil {

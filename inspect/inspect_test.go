@@ -288,10 +288,10 @@ func TestPictureRefuses(t *testing.T) {
 	for path, want := range map[string]string{
 		"nowhere.png": "picture nowhere.png: no such file",
 		broken:        "name a PNG or JPEG file that is whole",
-		text:          "unknown format: name a PNG or JPEG",
-		t.TempDir():   "it is a folder",
-		save(t, "clear.png", 28, 28, func(int, int) color.Color { return color.NRGBA{9, 9, 9, 200} }): "transparent pixels",
-		save(t, "long.png", 1, 1<<14+1, func(int, int) color.Color { return color.Gray{1} }):          "1×16385 pixels: want at most 16384 a side",
+		text:          "neither PNG nor JPEG: name a PNG or JPEG",
+		t.TempDir():   "no file of at most 268435456 bytes",
+		save(t, "clear.png", 28, 28, func(int, int) color.Color { return color.NRGBA{9, 9, 9, 200} }): "has transparent pixels",
+		save(t, "long.png", 1, 1<<14+1, func(int, int) color.Color { return color.Gray{1} }):          "16385×1 pixels: want sides of 1 to 16384",
 	} {
 		if _, err := tr.Picture(path, false); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "picture "+path) {
 			t.Errorf("%s: %v, want %q", path, err, want)

@@ -3,11 +3,8 @@ package inspect
 import (
 	"errors"
 	"fmt"
-	"image"
-	"image/color"
-	_ "image/jpeg" // the formats that are read
-	_ "image/png"
 	"os"
+	"slices"
 
 	"gorgonia.org/tensor"
 
@@ -27,43 +24,37 @@ type Picture struct {
 // values are the input's.
 func (p *Picture) values() []float32 { return p.Input.Data().([]float32) }
 
-// Limits on a picture from outside.
-const (
-	maxPictureSide  = 1 << 14
-	maxPicturePixel = 1 << 26
-)
-
-// Picture reads a PNG or JPEG file for the network:
+// Picture reads a PNG or JPEG file for the network, by data.DecodeImage:
 //
-//   - of a grey network's input every value is Y' of ITU-R BT.601 (Go's
-//     color.GrayModel: (19595 R + 38470 G + 7471 B + 2¹⁵) ÷ 2²⁴ of 16-bit values),
-//     of one with three channels the upper 8 bits of R, G and B; a grey file has
-//     three equal ones;
-//   - another size is resized by data.Resize;
+//   - a network of one channel sees colours as Y' of ITU-R BT.601 in whole numbers,
+//     (19595 R + 38470 G + 7471 B + 2¹⁵) ÷ 2¹⁶ rounded down, as Pillow does; one of
+//     three channels sees a grey file three times;
+//   - another size is resized by data.Resize to that of the examples;
 //   - with invert every value v becomes 255 − v;
 //   - then it goes the way of the examples that are evaluated.
-//
-// A picture that is not wholly opaque is refused: what is behind it would decide.
 func (t *Trained) Picture(path string, invert bool) (*Picture, error) {
-	img, err := decode(path)
-	if err != nil {
-		return nil, fmt.Errorf("picture %s: %w", path, err)
-	}
 	d := t.Recipe.Data
 	if d.Channels != 1 && d.Channels != 3 {
 		return nil, fmt.Errorf("picture %s: the network takes images of %d channels: pictures have 1 or 3", path, d.Channels)
 	}
-	b := img.Bounds()
-	pixels := pixelsOf(img, d.Channels)
-	if b.Dy() != d.Height || b.Dx() != d.Width {
-		pixels = data.Resize(pixels, d.Channels, b.Dy(), b.Dx(), d.Height, d.Width)
+	file, err := readPicture(path)
+	if err != nil {
+		return nil, fmt.Errorf("picture %s: %w", path, err)
+	}
+	pixels, channels, height, width, err := data.DecodeImage(file)
+	if err != nil {
+		return nil, fmt.Errorf("picture %s: %w: name a PNG or JPEG file that is whole", path, err)
+	}
+	pixels = inChannels(pixels, channels, d.Channels)
+	if height != d.Height || width != d.Width {
+		pixels = data.Resize(pixels, d.Channels, height, width, d.Height, d.Width)
 	}
 	if invert {
 		for i := range pixels {
 			pixels[i] = 255 - pixels[i]
 		}
 	}
-	p := &Picture{Path: path, Height: b.Dy(), Width: b.Dx(), Light: d.Channels == 1 && lightBorder(pixels, d.Height, d.Width)}
+	p := &Picture{Path: path, Height: height, Width: width, Light: d.Channels == 1 && lightBorder(pixels, d.Height, d.Width)}
 	values := make([]float32, len(pixels))
 	data.Floats(pixels, values)
 	in := t.Net.Input()
@@ -71,51 +62,36 @@ func (t *Trained) Picture(path string, invert bool) (*Picture, error) {
 	return p, nil
 }
 
-// decode reads a file, whose size is checked before its pixels are.
-func decode(path string) (_ image.Image, err error) {
-	f, err := os.Open(path)
+// maxFile bounds a picture's file in bytes.
+const maxFile = 256 << 20
+
+// readPicture reads a file that may be a picture.
+func readPicture(path string) ([]byte, error) {
+	info, err := os.Stat(path)
 	if err != nil {
 		return nil, errors.Unwrap(err) // the path is named already
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	if info, err := f.Stat(); err != nil || info.IsDir() {
-		return nil, errors.Join(err, errors.New("it is a folder: name a PNG or JPEG file"))
+	if !info.Mode().IsRegular() || info.Size() > maxFile {
+		return nil, fmt.Errorf("no file of at most %d bytes: name a PNG or JPEG file", maxFile)
 	}
-	about, _, err := image.DecodeConfig(f)
-	if err != nil {
-		return nil, fmt.Errorf("%w: name a PNG or JPEG file that is whole", err)
-	}
-	if about.Width < 1 || about.Height < 1 || about.Width > maxPictureSide || about.Height > maxPictureSide || about.Width*about.Height > maxPicturePixel {
-		return nil, fmt.Errorf("%d×%d pixels: want at most %d a side and %d in all", about.Width, about.Height, maxPictureSide, maxPicturePixel)
-	}
-	if _, err := f.Seek(0, 0); err != nil {
-		return nil, err
-	}
-	img, _, err := image.Decode(f)
-	if err != nil {
-		return nil, fmt.Errorf("%w: name a PNG or JPEG file that is whole", err)
-	}
-	if o, ok := img.(interface{ Opaque() bool }); ok && !o.Opaque() {
-		return nil, errors.New("it has transparent pixels: put it on a background first")
-	}
-	return img, nil
+	return os.ReadFile(path)
 }
 
-// pixelsOf returns an image as [C][H][W] bytes.
-func pixelsOf(img image.Image, channels int) []byte {
-	b := img.Bounds()
-	n := b.Dx() * b.Dy()
-	pixels := make([]byte, channels*n)
-	for i := range n {
-		c := img.At(b.Min.X+i%b.Dx(), b.Min.Y+i/b.Dx())
-		if channels == 1 {
-			pixels[i] = color.GrayModel.Convert(c).(color.Gray).Y
-			continue
-		}
-		red, green, blue, _ := c.RGBA()
-		pixels[i], pixels[n+i], pixels[2*n+i] = byte(red>>8), byte(green>>8), byte(blue>>8)
+// inChannels turns RGB into grey, or grey into RGB, where that is wanted.
+func inChannels(pixels []byte, channels, wanted int) []byte {
+	if channels == wanted {
+		return pixels
 	}
-	return pixels
+	if wanted == 3 {
+		return slices.Concat(pixels, pixels, pixels)
+	}
+	n := len(pixels) / 3
+	grey := make([]byte, n)
+	for i := range grey {
+		r, g, b := uint32(pixels[i]), uint32(pixels[n+i]), uint32(pixels[2*n+i])
+		grey[i] = byte((19595*r + 38470*g + 7471*b + 1<<15) >> 16)
+	}
+	return grey
 }
 
 // lightBorder reports whether the mean of the outermost pixels of a grey image is

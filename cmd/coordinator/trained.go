@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -19,7 +20,7 @@ import (
 type dataChoice struct{ name, dir string }
 
 func (d *dataChoice) flags(c *cobra.Command, unset string) {
-	c.Flags().StringVar(&d.name, "data", "", "data set, as behind --data of `coordinator train` (default "+unset+")")
+	c.Flags().StringVar(&d.name, "data", "", "data set by name, or its folder (default "+unset+")")
 	c.Flags().StringVar(&d.dir, "data-dir", "", "folder that holds the data set's files")
 }
 
@@ -30,6 +31,10 @@ func (d *dataChoice) open() (*data.Set, error) {
 			return nil, cli.Usagef("--data-dir %s: name the data set with --data too", d.dir)
 		}
 		return nil, nil
+	}
+	if info, err := os.Stat(d.name); err == nil && info.IsDir() && d.dir == "" && !data.Builtin(d.name) {
+		set, err := data.OpenFolder(d.name)
+		return set, cli.Usage(err)
 	}
 	set, err := data.Open(d.name, d.dir)
 	return set, cli.Usage(err)
