@@ -52,6 +52,8 @@ type parameter struct {
 // A window is a part of the flat vector of parameters or of gradients.
 type window struct{ low, high int }
 
+func (w window) size() int { return w.high - w.low }
+
 func (w window) of(v []float32) []float32 { return v[w.low:w.high:w.high] }
 
 // param takes the next window, for a tensor of the layer being bound.

@@ -23,6 +23,7 @@ const (
 	xavier rule = iota
 	he
 	gaussian
+	leCun
 )
 
 var (
@@ -35,6 +36,11 @@ var (
 	// with biases of 0 (He, Zhang, Ren and Sun, "Delving deep into rectifiers", 2015,
 	// equation 10).
 	He = Init{rule: he}
+
+	// LeCun begins with weights that are uniform in ±2.4/fanIn and with biases of 0
+	// (LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied to document
+	// recognition", 1998, appendix A).
+	LeCun = Init{rule: leCun}
 )
 
 // Gaussian begins with weights that are normally distributed around 0 and with
@@ -46,13 +52,15 @@ func Gaussian(deviation, bias float64) Init { return Init{gaussian, deviation, b
 func (i Init) of(fanIn, fanOut int) (weights, bias initializer) {
 	switch i.rule {
 	case he:
-		weights = initializer{normally, math.Sqrt(2 / float64(fanIn))}
+		weights = initializer{distribution: normally, scale: math.Sqrt(2 / float64(fanIn))}
 	case gaussian:
-		weights = initializer{normally, i.deviation}
+		weights = initializer{distribution: normally, scale: i.deviation}
+	case leCun:
+		weights = initializer{distribution: uniformly, scale: 2.4 / float64(fanIn)}
 	default:
-		weights = initializer{uniformly, math.Sqrt(6 / float64(fanIn+fanOut))}
+		weights = initializer{distribution: uniformly, scale: math.Sqrt(6 / float64(fanIn+fanOut))}
 	}
-	return weights, initializer{allEqual, i.bias}
+	return weights, initializer{scale: i.bias}
 }
 
 // Initialised returns the chain with layers that begin as i says, those with an
@@ -85,6 +93,11 @@ func (l Conv) initialised(i Init) Layer {
 	return l
 }
 
+func (l Named) initialised(i Init) Layer {
+	l.Layer = Chain{l.Layer}.Initialised(i)[0]
+	return l
+}
+
 func (l Linear) initialised(i Init) Layer {
 	if l.Init == (Init{}) {
 		l.Init = i
@@ -96,6 +109,18 @@ func (l Linear) initialised(i Init) Layer {
 type initializer struct {
 	distribution distribution
 	scale        float64 // the constant, the bound, or the standard deviation
+	// scales, of blocks of so many values, take the place of scale where the
+	// blocks begin differently.
+	scales []float64
+	block  int
+}
+
+// at is the scale of value i.
+func (n initializer) at(i int) float64 {
+	if n.scales != nil {
+		return n.scales[i/n.block]
+	}
+	return n.scale
 }
 
 type distribution int
@@ -108,30 +133,31 @@ const (
 
 // fill writes the elements of a tensor from number first on, a multiple of
 // blockWords; the tensor is the one at place in the network.
-func (i initializer) fill(v []float32, seed, place uint64, first int) {
-	if i.distribution == allEqual {
+func (n initializer) fill(v []float32, seed, place uint64, first int) {
+	if n.distribution == allEqual {
 		for j := range v {
-			v[j] = float32(i.scale)
+			v[j] = float32(n.at(first + j))
 		}
 		return
 	}
 	for j := 0; j < len(v); j += blockWords {
 		s := rng.At(seed, rng.Initial, place, uint64((first+j)/blockWords))
-		i.draw(v[j:min(j+blockWords, len(v))], &s)
+		n.draw(v[j:min(j+blockWords, len(v))], first+j, &s)
 	}
 }
 
-// draw writes at most blockWords elements with what a stream gives.
-func (i initializer) draw(v []float32, s *rng.Stream) {
+// draw fills v, at most blockWords numbers from a tensor's value first on, with
+// what a stream gives.
+func (n initializer) draw(v []float32, first int, s *rng.Stream) {
 	for k := 0; k < len(v); k++ {
-		if i.distribution == uniformly {
-			v[k] = float32(i.scale * (float64(2*s.Float32()) - 1))
+		if n.distribution == uniformly {
+			v[k] = float32(n.at(first+k) * (float64(2*s.Float32()) - 1))
 			continue
 		}
 		x, y := s.Normals()
-		v[k] = float32(i.scale * x)
+		v[k] = float32(n.at(first+k) * x)
 		if k++; k < len(v) {
-			v[k] = float32(i.scale * y)
+			v[k] = float32(n.at(first+k) * y)
 		}
 	}
 }

@@ -48,7 +48,7 @@ func (c *chain) bindLanes(b *binder, layers []Layer, names []string, in Shape) (
 // is made of; none where the first is no convolution.
 func laneStage(layers []Layer, in Shape) (s kernels.LaneStage, n int) {
 	conv, ok := layers[0].(Conv)
-	if !ok {
+	if !ok || conv.check(in) != nil {
 		return s, 0
 	}
 	s.Conv, n = conv.geometry(in), 1
@@ -98,9 +98,9 @@ func halves(kernel, stride, pad int) bool { return kernel == 2 && or(stride, 2) 
 
 // lanes is the operator of the layers that bindLanes takes.
 type lanes struct {
-	plan          *kernels.Lanes
-	shape         Shape // of the output
-	weights, bias []window
+	plan  *kernels.Lanes
+	shape Shape // of the output
+	convs []convParams
 
 	w, b, gw, gb [][]float32 // of this pass
 	whole        [2]int      // the cuts of an evaluation
@@ -114,11 +114,11 @@ func (o *lanes) list(b *binder, l Layer, s kernels.Conv) {
 	kernel, stride := 1, 1
 	switch l := l.(type) {
 	case Conv:
-		w, bias := l.params(b, in)
-		o.weights, o.bias = append(o.weights, w), append(o.bias, bias)
+		p := l.params(b, in)
+		o.convs = append(o.convs, p)
 		o.shape = Shape{s.O, s.OutH(), s.OutW()}
 		kernel, stride = s.KH, s.StrideH
-		info.Algorithm, info.MACs = "lanes", s.FLOPs()/2
+		info.Algorithm, info.MACs = "lanes", p.macs(s)
 	case MaxPool, AvgPool:
 		o.shape = Shape{in.C, in.H / 2, in.W / 2}
 		kernel, stride = 2, 2
@@ -141,21 +141,19 @@ func (o *lanes) memory(cuts []int) (packed, activations int) {
 	if o.turned() {
 		activations += 2 * floatBytes * n * o.shape.Len()
 	}
-	return 0, activations
+	for i := range o.convs {
+		packed += o.convs[i].table.bytes()
+	}
+	return packed, activations
 }
 
 // turned reports whether the kernels' order of the output is not the chain's.
 func (o *lanes) turned() bool { return o.shape.C > 1 && o.shape.pixels() > 1 }
 
-// windows sets each of to to a window of v.
-func windows(to [][]float32, of []window, v []float32) {
-	for i, w := range of {
-		to[i] = w.of(v)
-	}
-}
-
 func (o *lanes) pack(r *run) {
-	windows(o.w, o.weights, r.params)
+	for i := range o.convs {
+		o.w[i], o.b[i] = o.convs[i].kernels(r.params), o.convs[i].bias.of(r.params)
+	}
 	o.plan.Pack(o.w, r.training)
 }
 
@@ -165,7 +163,6 @@ func (o *lanes) forward(r *run, x, y kernels.Maps) {
 		o.whole[1] = r.n
 		cuts = o.whole[:]
 	}
-	windows(o.b, o.bias, r.params)
 	if !o.turned() {
 		o.plan.Forward(r.pool, cuts, x.V, o.b, y.V)
 		return
@@ -181,9 +178,13 @@ func (o *lanes) backward(r *run, _, _, gy, _ kernels.Maps, _ bool) {
 		kernels.MapsToNCHW(r.pool, r.n, o.shape.C, o.shape.pixels(), gy, planes.V)
 		gy = planes
 	}
-	windows(o.gw, o.weights, r.grad)
-	windows(o.gb, o.bias, r.grad)
+	for i := range o.convs {
+		o.gw[i], o.gb[i] = o.convs[i].gradient(r.grad), o.convs[i].bias.of(r.grad)
+	}
 	o.plan.Backward(r.pool, gy.V, o.gw, o.gb)
+	for i := range o.convs {
+		o.convs[i].gathered(r.grad)
+	}
 }
 
 // reorders reports whether images have to be turned into maps: one channel or
