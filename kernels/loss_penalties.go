@@ -28,7 +28,7 @@ func rightPenalty(y []float32, label int, _ []float64, gy []float32) float64 {
 // RubbishPenalty is j of DiscriminativePenalty: the penalty of an image that shows
 // no class at all. The paper calls it a positive constant and gives no number. A
 // competing penalty far above it is not pushed up any further, and the right one
-// is pulled down until it is well below; the codes of two digits are 28 to 200
+// is pulled down until it is well below; the codes of two digits are 40 to 200
 // apart.
 const RubbishPenalty = 1
 

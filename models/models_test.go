@@ -116,9 +116,9 @@ func TestLookup(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]string{
-		"lenet_relu": `did you mean "lenet-relu"?; the models are lenet, lenet-relu, alexnet`,
+		"lenet_relu": `did you mean "lenet-relu"?; the models are lenet, lenet-relu, lenet5, alexnet`,
 		"LeNet":      `did you mean "lenet"?`,
-		"lenet5":     `did you mean "lenet"?`,
+		"lenet-5":    `did you mean "lenet5"?`,
 		"resnet50":   `no model is named "resnet50"; the models are lenet, lenet-relu`,
 		"vgg12":      `did you mean "vgg11"?`,
 		"vgg12/4":    `no model is named "vgg12/4": did you mean "vgg11"?`,
@@ -163,5 +163,31 @@ func TestAlexNet2012Begins(t *testing.T) {
 	const want = "0.bias 0, 4.bias 1, 8.bias 0, 10.bias 1, 12.bias 1, 16.bias 1, 19.bias 1, 22.bias 0"
 	if got := strings.Join(biases, ", "); got != want {
 		t.Errorf("biases begin at %s, want %s", got, want)
+	}
+}
+
+// TestLeNet5 pins what the paper says beside the table of layers: 840 fixed
+// numbers, 60 connections of C3, fields of the units, the loss, and classes that
+// there are codes for.
+func TestLeNet5(t *testing.T) {
+	net, err := nn.Build(leNet5.Layers(10), leNet5.Input, nn.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fixed, fields := 0, []string{}
+	for _, l := range net.Layers() {
+		fixed += l.Fixed
+		fields = append(fields, fmt.Sprintf("%s %d/%d", l.Name, l.ReceptiveField, l.Stride))
+	}
+	if got, want := strings.Join(fields, ", "), "C1 5/1, S2 6/2, C3 14/2, S4 16/4, C5 32/4, F6 32/4, OUTPUT 32/4"; got != want {
+		t.Errorf("fields %s, want %s", got, want)
+	}
+	connections := strings.Count(strings.Join(table1, ""), "X")
+	if fixed != 840 || connections != 60 || net.Loss() != (nn.Discriminative{}) {
+		t.Errorf("%d fixed numbers, %d connections, loss %v; want 840, 60, rbf", fixed, connections, net.Loss())
+	}
+	_, err = nn.Build(leNet5.Layers(11), leNet5.Input, nn.Options{})
+	if want := "layer OUTPUT (RBF 11), input 84×1×1: there are codes for 10 classes, not for 11"; err == nil || err.Error() != want {
+		t.Errorf("11 classes: error %v, want %s", err, want)
 	}
 }
