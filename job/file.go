@@ -25,7 +25,8 @@ type File struct {
 	Seed         uint64    // default 1
 	Algorithm    string    // of convolutions: AlgorithmAuto, the default, or AlgorithmDirect
 	Loss         string    // what training makes small: LossAuto, the default, is the model's own
-	Optimizer    Optimizer // default lr 0.2, all else 0
+	Optimizer    Optimizer // default lr 0.2, biases decay too, all else 0
+	Schedule     Schedule  // default constant
 	Workers      Workers
 	Checkpoint   Checkpoint
 
@@ -61,7 +62,8 @@ const defaultEpochs = 3
 func Default() File {
 	return File{
 		Epochs: defaultEpochs, Batch: 256, MicroBatches: 8, Seed: 1, Algorithm: AlgorithmAuto, Loss: LossAuto,
-		Optimizer:  Optimizer{LR: 0.2},
+		Optimizer:  Optimizer{LR: 0.2, DecayBiases: true},
+		Schedule:   Schedule{Type: ScheduleConstant, Gamma: defaultGamma},
 		Workers:    Workers{Min: 1},
 		Checkpoint: Checkpoint{Keep: 2},
 	}
@@ -200,7 +202,7 @@ func (f File) Recipe(d Data) Recipe {
 	return Recipe{
 		Model: f.Model, Auxiliary: f.Auxiliary, Layers: f.Layers, Data: d,
 		Epochs: f.Epochs, Batch: f.Batch, MicroBatches: f.MicroBatches, Seed: f.Seed, Algorithm: f.Algorithm, Loss: f.Loss,
-		Optimizer: f.Optimizer, Wire: WireFloat32, ArithmeticVersion: ArithmeticVersion,
+		Optimizer: f.Optimizer, Schedule: f.Schedule, Wire: WireFloat32, ArithmeticVersion: ArithmeticVersion,
 	}
 }
 
@@ -325,8 +327,11 @@ func (f *File) readEntry(prefix string, name *ast.StringNode, value ast.Node) er
 
 // setShort takes a text that stands for a whole group, such as data: digits.
 func (f *File) setShort(k *key, value string) {
-	if k.path == "data.name" {
+	switch k.path {
+	case "data.name":
 		f.Data = Source{}
+	case "schedule.type":
+		f.Schedule = Default().Schedule
 	}
 	k.setText(f, value)
 }

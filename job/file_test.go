@@ -128,7 +128,7 @@ func TestSet(t *testing.T) {
 	want := Default()
 	want.Name, want.Model, want.Data = "7", "lenet", Source{"digits", "/a: #b"}
 	want.Epochs, want.Seed, want.Workers = 10, 1<<64-1, Workers{2, 4}
-	want.Optimizer = Optimizer{LR: 1e-3, Momentum: 0.9, Nesterov: true}
+	want.Optimizer = Optimizer{LR: 1e-3, Momentum: 0.9, Nesterov: true, DecayBiases: true}
 	want.origin = f.origin
 	if !reflect.DeepEqual(f, want) {
 		t.Errorf("got %+v\nwant %+v", f, want)
@@ -177,6 +177,9 @@ func TestYAMLReadsBack(t *testing.T) {
 		f.Optimizer.Momentum = rapid.Float32Range(1e-45, 0.999).Draw(t, "momentum")
 		f.Optimizer.WeightDecay = rapid.Float32Range(0, 10).Draw(t, "decay")
 		f.Optimizer.Nesterov = rapid.Bool().Draw(t, "nesterov")
+		f.Optimizer.DecayBiases = rapid.Bool().Draw(t, "decay biases")
+		f.Optimizer.ClipNorm = rapid.Float32Range(0, 3e38).Draw(t, "clip")
+		f.Schedule = drawSchedule(t, f.Epochs, f.Batch)
 		if err := f.Check(); err != nil {
 			t.Fatal(err)
 		}

@@ -44,6 +44,16 @@ var keys = []key{
 	floatKey("optimizer.momentum", func(f *File) *float32 { return &f.Optimizer.Momentum }, func(v float32) bool { return v >= 0 && v < 1 }, "from 0 to below 1"),
 	boolKey("optimizer.nesterov", func(f *File) *bool { return &f.Optimizer.Nesterov }),
 	floatKey("optimizer.weight_decay", func(f *File) *float32 { return &f.Optimizer.WeightDecay }, func(v float32) bool { return v >= 0 }, "0 or more"),
+	boolKey("optimizer.decay_biases", func(f *File) *bool { return &f.Optimizer.DecayBiases }),
+	floatKey("optimizer.clip_norm", func(f *File) *float32 { return &f.Optimizer.ClipNorm }, func(v float32) bool { return v >= 0 }, "above 0, or 0 for no clipping"),
+	textKey("schedule.type", func(f *File) *string { return &f.Schedule.Type }, checkScheduleType),
+	{path: "schedule.milestones", set: setMilestones, check: checkMilestones},
+	wholeKey("schedule.every", func(f *File) *int { return &f.Schedule.Every }, 0, maxCount),
+	floatKey("schedule.gamma", func(f *File) *float32 { return &f.Schedule.Gamma }, func(v float32) bool { return v > 0 && v <= 1 }, "above 0 and at most 1"),
+	floatKey("schedule.final_lr", func(f *File) *float32 { return &f.Schedule.FinalLR }, func(v float32) bool { return v >= 0 }, "0 or more"),
+	wholeKey("schedule.warmup_epochs", func(f *File) *int { return &f.Schedule.WarmupEpochs }, 0, maxCount),
+	wholeKey("schedule.warmup_steps", func(f *File) *int { return &f.Schedule.WarmupSteps }, 0, maxCount),
+	wholeKey("schedule.scale_batch", func(f *File) *int { return &f.Schedule.ScaleBatch }, 0, maxCount),
 	wholeKey("workers.min", func(f *File) *int { return &f.Workers.Min }, 1, maxWorkers),
 	wholeKey("workers.max", func(f *File) *int { return &f.Workers.Max }, 0, maxWorkers),
 	wholeKey("checkpoint.every", func(f *File) *int { return &f.Checkpoint.Every }, 0, maxCount),
@@ -184,7 +194,7 @@ func boolKey(path string, field func(*File) *bool) key {
 
 // shorthands are the groups that may be written as one text, and the key which
 // that text is: data: digits is data: {name: digits}.
-var shorthands = map[string]string{"model": "model.name", "data": "data.name"}
+var shorthands = map[string]string{"model": "model.name", "data": "data.name", "schedule": "schedule.type"}
 
 // lookup returns the key of that path, or nil.
 func lookup(path string) *key {

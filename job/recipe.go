@@ -31,6 +31,7 @@ type Recipe struct {
 	Algorithm         string    `json:"algorithm"` // of convolutions: "auto" or "direct"
 	Loss              string    `json:"loss"`      // "auto" is the model's own
 	Optimizer         Optimizer `json:"optimizer"`
+	Schedule          Schedule  `json:"schedule"`
 	Wire              string    `json:"wire"` // format of the gradients on the wire: "fp32"
 	ArithmeticVersion int       `json:"arithmetic_version"`
 }
@@ -53,6 +54,8 @@ type Optimizer struct {
 	Momentum    float32 `json:"momentum"`
 	Nesterov    bool    `json:"nesterov"`
 	WeightDecay float32 `json:"weight_decay"`
+	DecayBiases bool    `json:"decay_biases"` // false: only tensors of two dimensions or more decay
+	ClipNorm    float32 `json:"clip_norm"`    // of the whole gradient, as torch.nn.utils.clip_grad_norm_; 0: none
 }
 
 // Canonical returns the JSON that Hash is taken of.
@@ -150,7 +153,10 @@ func (r Recipe) Check() error {
 	if r.Sequence().TrainingPerEpoch() >= maxSteps/r.Epochs {
 		return fmt.Errorf("%d epochs of %d examples in batches of %d are more than %d steps: raise the batch", r.Epochs, r.Data.Train, r.Batch, maxSteps)
 	}
-	return r.Optimizer.check()
+	if err := r.Optimizer.check(); err != nil {
+		return err
+	}
+	return r.checkSchedule()
 }
 
 func (d Data) check() error {

@@ -23,8 +23,8 @@ func sound() Recipe {
 // The hash names every result ever published: it may change with
 // ArithmeticVersion alone.
 func TestRecipeHash(t *testing.T) {
-	const canonical = `{"model":"lenet","auxiliary":false,"data":{"name":"digits","manifest":"0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a","train":60000,"test":10000,"classes":10,"channels":1,"height":28,"width":28},"epochs":3,"batch":256,"micro_batches":8,"seed":1,"algorithm":"auto","loss":"auto","optimizer":{"lr":0.2,"momentum":0,"nesterov":false,"weight_decay":0},"wire":"fp32","arithmetic_version":3}`
-	const hash = "80a9839e762c2eb0af60f06b7f81262861b790a09e388f1d7604a23744b527c2"
+	const canonical = `{"model":"lenet","auxiliary":false,"data":{"name":"digits","manifest":"0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a","train":60000,"test":10000,"classes":10,"channels":1,"height":28,"width":28},"epochs":3,"batch":256,"micro_batches":8,"seed":1,"algorithm":"auto","loss":"auto","optimizer":{"lr":0.2,"momentum":0,"nesterov":false,"weight_decay":0,"decay_biases":true,"clip_norm":0},"schedule":{"type":"constant","every":0,"gamma":0.1,"final_lr":0,"warmup_epochs":0,"warmup_steps":0,"scale_batch":0},"wire":"fp32","arithmetic_version":3}`
+	const hash = "f3e1fcbb0b8807b276beb6c05844fee347179bd9a76d35d42cba6d3b5ba1d549"
 	r := sound()
 	if got := string(r.Canonical()); got != canonical {
 		t.Errorf("canonical form\n%s\nwant\n%s", got, canonical)
@@ -56,7 +56,7 @@ func TestRecipeLeavesOutWhatCannotChangeTheModel(t *testing.T) {
 			t.Errorf("%s changes the recipe", o)
 		}
 	}
-	for _, o := range []string{"model=vgg11", "model.auxiliary=true", "epochs=9", "batch=64", "micro_batches=16", "seed=2", "algorithm=direct", "loss=squared-distance", "optimizer.lr=0.3", "optimizer.momentum=0.5", "optimizer.nesterov=true", "optimizer.weight_decay=0.1"} {
+	for _, o := range []string{"model=vgg11", "model.auxiliary=true", "epochs=9", "batch=64", "micro_batches=16", "seed=2", "algorithm=direct", "loss=squared-distance", "optimizer.lr=0.3", "optimizer.momentum=0.5", "optimizer.nesterov=true", "optimizer.weight_decay=0.1", "optimizer.decay_biases=false", "optimizer.clip_norm=1", "schedule={type: step, every: 2}", "schedule.gamma=0.5", "schedule.warmup_steps=3", "schedule.scale_batch=128", "schedule=cosine", "schedule.final_lr=0.01", "schedule.warmup_epochs=1", "schedule.milestones=[1]"} {
 		before := f.Recipe(d).Hash()
 		if err := f.Set(o); err != nil {
 			t.Fatal(err)
@@ -105,6 +105,25 @@ func TestRecipeCheck(t *testing.T) {
 		"momentum":       {func(r *Recipe) { r.Optimizer.Momentum = 1 }, "momentum"},
 		"decay":          {func(r *Recipe) { r.Optimizer.WeightDecay = -inf }, "weight_decay"},
 		"nesterov":       {func(r *Recipe) { r.Optimizer.Nesterov = true }, "nesterov"},
+		"clip":           {func(r *Recipe) { r.Optimizer.ClipNorm = -1 }, "clip_norm"},
+		"schedule":       {func(r *Recipe) { r.Schedule.Type = "" }, "schedule.type"},
+		"no drop":        {func(r *Recipe) { r.Schedule.Type = ScheduleStep }, "give either"},
+		"both drops":     {func(r *Recipe) { r.Schedule = Schedule{Type: ScheduleStep, Gamma: 1, Every: 1, Milestones: []int{1}} }, "give either"},
+		"milestones":     {func(r *Recipe) { r.Schedule = Schedule{Type: ScheduleStep, Gamma: 1, Milestones: []int{2, 2}} }, "later than"},
+		"milestone 0":    {func(r *Recipe) { r.Schedule = Schedule{Type: ScheduleStep, Gamma: 1, Milestones: []int{0}} }, "from 1 on"},
+		"no milestones":  {func(r *Recipe) { r.Schedule.Milestones = []int{} }, "leave it out"},
+		"a long list":    {func(r *Recipe) { r.Schedule.Milestones = make([]int, maxMilestones+1) }, "want 1 to"},
+		"every":          {func(r *Recipe) { r.Schedule.Every = -1 }, "schedule.every"},
+		"gamma":          {func(r *Recipe) { r.Schedule = Schedule{Type: ScheduleStep, Gamma: 1.5, Every: 1} }, "gamma"},
+		"idle gamma":     {func(r *Recipe) { r.Schedule.Gamma = 0.5 }, "for type step"},
+		"final rate":     {func(r *Recipe) { r.Schedule.Type, r.Schedule.FinalLR = ScheduleCosine, inf }, "final_lr"},
+		"idle rate":      {func(r *Recipe) { r.Schedule.FinalLR = 0.5 }, "for type cosine"},
+		"warm-up":        {func(r *Recipe) { r.Schedule.WarmupEpochs = r.Epochs }, "after the warm-up"},
+		"warm-up steps":  {func(r *Recipe) { r.Schedule.WarmupSteps = 3 * 235 }, "after the warm-up"},
+		"two warm-ups":   {func(r *Recipe) { r.Schedule.WarmupSteps, r.Schedule.WarmupEpochs = 1, 1 }, "one of them"},
+		"scale":          {func(r *Recipe) { r.Schedule.ScaleBatch = -1 }, "scale_batch"},
+		"scaled to inf":  {func(r *Recipe) { r.Optimizer.LR, r.Schedule.ScaleBatch = 3e38, 1 }, "near the batch"},
+		"scaled to 0":    {func(r *Recipe) { r.Optimizer.LR, r.Batch, r.Schedule.ScaleBatch = 1e-45, 1, 1000 }, "near the batch"},
 	} {
 		r := sound()
 		if err := r.Check(); err != nil {
@@ -130,6 +149,11 @@ func FuzzParseRecipe(f *testing.F) {
 		}
 		s := r.Sequence()
 		last := s.Len() - 1
+		for _, t0 := range []int{0, last / 2, last} {
+			if lr := r.LearningRate(t0); !(lr >= 0) || !finite(lr) {
+				t.Errorf("%s: learning rate %g at step %d", b, lr, t0)
+			}
+		}
 		if last < 1 || !s.At(last).Evaluation || !s.DigestDue(s.Len()) {
 			t.Errorf("%+v has %d steps", s, s.Len())
 		}

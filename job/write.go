@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// YAML writes the resolved file: every key, in one order, so that equal files
-// give equal bytes and Parse gives f back.
+// YAML writes the resolved file: every key that applies, in one order, so that
+// equal files give equal bytes and Parse gives f back.
 func (f File) YAML() []byte {
 	var b bytes.Buffer
 	line := func(format string, args ...any) {
@@ -30,8 +30,9 @@ func (f File) YAML() []byte {
 	line("algorithm: %s", quoted(f.Algorithm))
 	line("loss: %s", quoted(f.Loss))
 	o := f.Optimizer
-	line("optimizer:\n  lr: %s\n  momentum: %s\n  nesterov: %t\n  weight_decay: %s",
-		short(o.LR), short(o.Momentum), o.Nesterov, short(o.WeightDecay))
+	line("optimizer:\n  lr: %s\n  momentum: %s\n  nesterov: %t\n  weight_decay: %s\n  decay_biases: %t\n  clip_norm: %s",
+		short(o.LR), short(o.Momentum), o.Nesterov, short(o.WeightDecay), o.DecayBiases, short(o.ClipNorm))
+	f.Schedule.write(line)
 	line("workers:\n  min: %d\n  max: %d", f.Workers.Min, f.Workers.Max)
 	line("checkpoint:\n  every: %d\n  keep: %d", f.Checkpoint.Every, f.Checkpoint.Keep)
 	return b.Bytes()

@@ -200,10 +200,10 @@ func (k *Keeper) check(g *Gradient) error {
 // outside, and is used as it is.
 func (k *Keeper) checkRow(r *api.StepRow, floats int) error {
 	m := uint32(k.job.Recipe.MicroBatches)
-	examples := k.job.Sequence.At(k.step).Examples
+	examples, lr := k.job.Sequence.At(k.step).Examples, k.job.Recipe.LearningRate(k.step)
 	switch {
-	case r.LearningRate != k.job.Recipe.Optimizer.LR || r.ClipFactor != 1:
-		return fmt.Errorf("its row has learning rate %g and clip factor %g, the recipe %g and 1", r.LearningRate, r.ClipFactor, k.job.Recipe.Optimizer.LR)
+	case r.LearningRate != lr || r.ClipFactor != 1:
+		return fmt.Errorf("its row has learning rate %g and clip factor %g, the recipe %g and 1", r.LearningRate, r.ClipFactor, lr)
 	case int(r.Examples) != examples || r.Correct > r.Top5 || r.Top5 > r.Examples:
 		return fmt.Errorf("its row has %d and, within the top 5, %d of %d examples correct, the step has %d", r.Correct, r.Top5, r.Examples, examples)
 	case int64(r.Chunks) > int64(floats) || (r.Chunks == 0) != (floats == 0):
@@ -271,7 +271,7 @@ func (k *Keeper) row(sum digest.Gradient, sums Sums) *api.StepRow {
 		RecipeHash: k.job.Hash[:], Step: uint64(k.step),
 		Chain: bytes.Clone(k.chain[:]), ChainNext: next[:], GradientDigest: sum[:],
 		LossSum: sums.Loss, Correct: uint32(sums.Correct), Top5: uint32(sums.Top5), Examples: uint32(sums.Examples),
-		LearningRate: k.job.Recipe.Optimizer.LR, ClipFactor: 1,
+		LearningRate: k.job.Recipe.LearningRate(k.step), ClipFactor: 1,
 	}
 	if !k.digest.IsZero() {
 		row.StateDigest = bytes.Clone(k.digest[:])
