@@ -126,6 +126,7 @@ var layerTypes = []layerType{
 	{"relu", nil},
 	{"sigmoid", nil},
 	{"tanh", nil},
+	{"scaled_tanh", nil},
 }
 
 // LayerTypes lists the types of layers that a job file can list.

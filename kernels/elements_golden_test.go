@@ -1,6 +1,7 @@
 package kernels
 
 import (
+	"slices"
 	"testing"
 
 	"convoy/internal/golden"
@@ -139,6 +140,11 @@ func TestGoldenCrossEntropy(t *testing.T) {
 			perExample[i] = float32(l)
 			mean += l / float64(n)
 		}
+		probs := slices.Clone(gx) // but for the label's, which has 1 subtracted
+		for i, label := range labels {
+			probs[i*classes+int(label)]++
+		}
+		c.Near(t, "probs", probs, elementBound)
 		for i := range gx {
 			gx[i] /= float32(n) // PyTorch's is the gradient of the mean
 		}

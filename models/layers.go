@@ -51,6 +51,8 @@ func layerOf(l job.Layer) nn.Layer {
 		return nn.Sigmoid{}
 	case "tanh":
 		return nn.Tanh{}
+	case "scaled_tanh":
+		return nn.ScaledTanh{}
 	}
 	panic(fmt.Sprintf("models: there is no layer of type %q: job.Recipe.Check lets only job.LayerTypes pass", l.Type))
 }

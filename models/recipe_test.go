@@ -20,6 +20,7 @@ func TestListed(t *testing.T) {
 		{Type: "lrn", Size: 5, Alpha: 1e-4, Beta: 0.75, K: 2},
 		{Type: "inception", Conv1: 4, Reduce3: 2, Conv3: 3, Reduce5: 1, Conv5: 2, Proj: 5},
 		{Type: "tanh"},
+		{Type: "scaled_tanh"},
 		{Type: "avgpool", Kernel: 2, Stride: 2},
 		{Type: "flatten"},
 		{Type: "dropout", Rate: 0.5},
@@ -34,7 +35,7 @@ func TestListed(t *testing.T) {
 	const want = "0 conv 6×14×14, 1 relu 6×14×14, 2 conv 8×14×14, 3 sigmoid 8×14×14, 4 maxpool 8×7×7, 5 lrn 8×7×7, " +
 		"6.0.0 conv 4×7×7, 6.0.1 relu 4×7×7, 6.1.0 conv 2×7×7, 6.1.1 relu 2×7×7, 6.1.2 conv 3×7×7, 6.1.3 relu 3×7×7, " +
 		"6.2.0 conv 1×7×7, 6.2.1 relu 1×7×7, 6.2.2 conv 2×7×7, 6.2.3 relu 2×7×7, 6.3.0 maxpool 8×7×7, 6.3.1 conv 5×7×7, 6.3.2 relu 5×7×7, " +
-		"7 tanh 14×7×7, 8 avgpool 14×3×3, 9 flatten 126×1×1, 10 dropout 126×1×1, 11 linear 12×1×1, 12 gap 12×1×1, 13 linear 10×1×1"
+		"7 tanh 14×7×7, 8 scaled_tanh 14×7×7, 9 avgpool 14×3×3, 10 flatten 126×1×1, 11 dropout 126×1×1, 12 linear 12×1×1, 13 gap 12×1×1, 14 linear 10×1×1"
 	var got []string
 	types := map[string]bool{"inception": true} // listed as what it is made of
 	for _, l := range net.Layers() {

@@ -244,3 +244,8 @@ func BenchmarkUpdater(b *testing.B) {
 		}
 	}
 }
+
+// TestGoldenNoticesChanges of any expected number.
+func TestGoldenNoticesChanges(t *testing.T) {
+	golden.Notices(t, "TestGoldenSGD", "sgd_momentum*")
+}

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// write makes a safetensors file of a header and its data.
-func write(t *testing.T, header string, data []byte) string {
+// writeCase makes a safetensors file of a header and its data.
+func writeCase(t *testing.T, header string, data []byte) string {
 	t.Helper()
 	b := binary.LittleEndian.AppendUint64(nil, uint64(len(header)))
 	b = append(append(b, header...), data...)
@@ -24,7 +24,7 @@ func TestLoad(t *testing.T) {
 	data := binary.LittleEndian.AppendUint32(nil, math.Float32bits(-1.5))
 	data = binary.LittleEndian.AppendUint32(data, math.Float32bits(2))
 	data = binary.LittleEndian.AppendUint64(data, 7)
-	path := write(t, `{"__metadata__":{"meta":"{\"stride\":[2,3],\"lr\":0.5,\"bias\":true,\"drop\":null}"},`+
+	path := writeCase(t, `{"__metadata__":{"meta":"{\"stride\":[2,3],\"lr\":0.5,\"bias\":true,\"drop\":null}"},`+
 		`"x":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]},"labels":{"dtype":"I64","shape":[1],"data_offsets":[8,16]}}`, data)
 	c := Load(t, path)
 	if x := c.F32("x"); len(x) != 2 || x[0] != -1.5 || x[1] != 2 {
