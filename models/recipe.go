@@ -12,7 +12,7 @@ import (
 // where the recipe asks for them.
 func Of(r job.Recipe) (Model, error) {
 	m, err := fromList(r.Layers), error(nil)
-	if r.Model != job.Listed {
+	if len(r.Layers) == 0 {
 		m, err = Lookup(r.Model)
 	}
 	if err != nil || !r.Auxiliary {
