@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"regexp"
@@ -119,11 +120,14 @@ func manifestOf(file job.File, given []byte) (data.Manifest, error) {
 // so that what cannot be trained is refused here and not on a worker.
 func submitEntry(requestID string, file job.File, m data.Manifest) (*api.Entry, error) {
 	recipe := file.Recipe(m.ForRecipe())
-	if err := recipe.Check(); err != nil {
+	if err := cmp.Or(file.Fits(recipe.Data), recipe.Check()); err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
 	if _, err := models.ForRecipe(recipe); err != nil {
 		return nil, status.Error(codes.InvalidArgument, file.Errorf("model.name", "%w", err).Error())
+	}
+	if err := checkInput(recipe, m); err != nil {
+		return nil, status.Error(codes.InvalidArgument, file.Errorf("input.normalize", "%w", err).Error())
 	}
 	entry := &api.Entry{Body: &api.Entry_JobSubmit{JobSubmit: &api.JobSubmit{
 		RequestId: requestID, Job: job.ID(file.Name, requestID), Name: file.Name,
@@ -135,6 +139,16 @@ func submitEntry(requestID string, file job.File, m data.Manifest) (*api.Entry, 
 		return nil, status.Errorf(codes.InvalidArgument, "the job takes %d bytes of the log, at most %d: shorten model.layers", n, maxEntry)
 	}
 	return entry, nil
+}
+
+// checkInput reports why the set's examples cannot become the network's input.
+func checkInput(r job.Recipe, m data.Manifest) error {
+	in, err := models.InputOf(r)
+	if err != nil {
+		return err
+	}
+	_, err = data.NewPreparation(m, in, r.Augment, r.Seed)
+	return err
 }
 
 // commitData records that a majority holds a data set, once it does.

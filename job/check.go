@@ -29,6 +29,9 @@ func (f File) Check() error {
 	if key, err := checkSchedule(f.Schedule, f.Optimizer, f.Batch, f.Epochs); err != nil {
 		return f.Errorf(key, "%w", err)
 	}
+	if key, err := checkInput(f.Input, f.Augment); err != nil {
+		return f.Errorf(key, "%w", err)
+	}
 	switch o := f.Optimizer; {
 	case o.Nesterov && o.Momentum == 0:
 		return f.Errorf("optimizer.nesterov", "optimizer.nesterov needs a momentum: set optimizer.momentum, for example to 0.9, or leave nesterov out")

@@ -19,6 +19,8 @@ type File struct {
 	Auxiliary    bool    // train the model's auxiliary classifiers too
 	Layers       []Layer // the network where Model is Listed, else nil
 	Data         Source
+	Input        Input     // default: the images as they are, normalised as the model wants
+	Augment      Augment   // default: none
 	Epochs       int       // default 3
 	Batch        int       // examples of a training step, default 256
 	MicroBatches int       // M, a power of two, default 8
@@ -62,6 +64,7 @@ const defaultEpochs = 3
 func Default() File {
 	return File{
 		Epochs: defaultEpochs, Batch: 256, MicroBatches: 8, Seed: 1, Algorithm: AlgorithmAuto, Loss: LossAuto,
+		Input:      Input{Normalize: NormalizeAuto},
 		Optimizer:  Optimizer{LR: 0.2, DecayBiases: true},
 		Schedule:   Schedule{Type: ScheduleConstant, Gamma: defaultGamma},
 		Workers:    Workers{Min: 1},
@@ -200,7 +203,7 @@ func (o *origin) override(path, text string) *origin {
 // Recipe returns the arithmetic part of f for the data set that f names.
 func (f File) Recipe(d Data) Recipe {
 	return Recipe{
-		Model: f.Model, Auxiliary: f.Auxiliary, Layers: f.Layers, Data: d,
+		Model: f.Model, Auxiliary: f.Auxiliary, Layers: f.Layers, Data: d, Input: f.Input, Augment: f.Augment,
 		Epochs: f.Epochs, Batch: f.Batch, MicroBatches: f.MicroBatches, Seed: f.Seed, Algorithm: f.Algorithm, Loss: f.Loss,
 		Optimizer: f.Optimizer, Schedule: f.Schedule, Wire: WireFloat32, ArithmeticVersion: ArithmeticVersion,
 	}

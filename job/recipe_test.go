@@ -23,8 +23,8 @@ func sound() Recipe {
 // The hash names every result ever published: it may change with
 // ArithmeticVersion alone.
 func TestRecipeHash(t *testing.T) {
-	const canonical = `{"model":"lenet","auxiliary":false,"data":{"name":"digits","manifest":"0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a","train":60000,"test":10000,"classes":10,"channels":1,"height":28,"width":28},"epochs":3,"batch":256,"micro_batches":8,"seed":1,"algorithm":"auto","loss":"auto","optimizer":{"lr":0.2,"momentum":0,"nesterov":false,"weight_decay":0,"decay_biases":true,"clip_norm":0},"schedule":{"type":"constant","every":0,"gamma":0.1,"final_lr":0,"warmup_epochs":0,"warmup_steps":0,"scale_batch":0},"wire":"fp32","arithmetic_version":3}`
-	const hash = "f3e1fcbb0b8807b276beb6c05844fee347179bd9a76d35d42cba6d3b5ba1d549"
+	const canonical = `{"model":"lenet","auxiliary":false,"data":{"name":"digits","manifest":"0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a","train":60000,"test":10000,"classes":10,"channels":1,"height":28,"width":28},"input":{"height":0,"width":0,"pad":0,"normalize":"auto","low":0,"high":0},"augment":{"flip":false,"crop":0,"shift":0,"brightness":0,"contrast":0,"saturation":0},"epochs":3,"batch":256,"micro_batches":8,"seed":1,"algorithm":"auto","loss":"auto","optimizer":{"lr":0.2,"momentum":0,"nesterov":false,"weight_decay":0,"decay_biases":true,"clip_norm":0},"schedule":{"type":"constant","every":0,"gamma":0.1,"final_lr":0,"warmup_epochs":0,"warmup_steps":0,"scale_batch":0},"wire":"fp32","arithmetic_version":3}`
+	const hash = "a8e3d18efb2e05d11f2ac2e7fd83ee0c588027426a70115e24bb431f3af337ce"
 	r := sound()
 	if got := string(r.Canonical()); got != canonical {
 		t.Errorf("canonical form\n%s\nwant\n%s", got, canonical)
@@ -56,7 +56,11 @@ func TestRecipeLeavesOutWhatCannotChangeTheModel(t *testing.T) {
 			t.Errorf("%s changes the recipe", o)
 		}
 	}
-	for _, o := range []string{"model=vgg11", "model.auxiliary=true", "epochs=9", "batch=64", "micro_batches=16", "seed=2", "algorithm=direct", "loss=squared-distance", "optimizer.lr=0.3", "optimizer.momentum=0.5", "optimizer.nesterov=true", "optimizer.weight_decay=0.1", "optimizer.decay_biases=false", "optimizer.clip_norm=1", "schedule={type: step, every: 2}", "schedule.gamma=0.5", "schedule.warmup_steps=3", "schedule.scale_batch=128", "schedule=cosine", "schedule.final_lr=0.01", "schedule.warmup_epochs=1", "schedule.milestones=[1]"} {
+	for _, o := range []string{
+		"model=vgg11", "model.auxiliary=true", "epochs=9", "batch=64", "micro_batches=16", "seed=2", "algorithm=direct", "loss=squared-distance", "optimizer.lr=0.3", "optimizer.momentum=0.5", "optimizer.nesterov=true", "optimizer.weight_decay=0.1", "optimizer.decay_biases=false", "optimizer.clip_norm=1", "schedule={type: step, every: 2}", "schedule.gamma=0.5", "schedule.warmup_steps=3", "schedule.scale_batch=128", "schedule=cosine", "schedule.final_lr=0.01", "schedule.warmup_epochs=1", "schedule.milestones=[1]",
+		"input.resize=32", "input.pad=1", "input={normalize: range, high: 2}", "input.low=1", "augment.flip=true", "augment.crop=1", "augment={crop: 0, shift: 1}",
+		"augment.brightness=0.1", "augment.contrast=0.1", "augment.saturation=0.1",
+	} {
 		before := f.Recipe(d).Hash()
 		if err := f.Set(o); err != nil {
 			t.Fatal(err)
@@ -101,6 +105,19 @@ func TestRecipeCheck(t *testing.T) {
 		"classes":        {func(r *Recipe) { r.Data.Classes = 1 }, "classes"},
 		"pixels":         {func(r *Recipe) { r.Data.Height, r.Data.Width = 1<<40, 1<<40 }, "values"},
 		"channels":       {func(r *Recipe) { r.Data.Channels = 0 }, "values"},
+		"input":          {func(r *Recipe) { r.Input.Height, r.Input.Width = 1<<40, 1<<40 }, "sides of 1"},
+		"one side":       {func(r *Recipe) { r.Input.Height = 32 }, "sides of 1"},
+		"input's values": {func(r *Recipe) { r.Input.Height, r.Input.Width, r.Data.Channels = 4096, 4096, 5 }, "at most"},
+		"pad":            {func(r *Recipe) { r.Input.Pad = -1 }, "input.pad"},
+		"normalize":      {func(r *Recipe) { r.Input.Normalize = "" }, "input.normalize"},
+		"low":            {func(r *Recipe) { r.Input.Low = 1 }, "range alone"},
+		"range":          {func(r *Recipe) { r.Input = Input{Normalize: NormalizeRange, High: inf} }, "input.high"},
+		"crop":           {func(r *Recipe) { r.Augment.Crop = 28 }, "out of sight"},
+		"shift":          {func(r *Recipe) { r.Augment.Shift = 28 }, "out of sight"},
+		"crop and shift": {func(r *Recipe) { r.Augment.Crop, r.Augment.Shift = 1, 1 }, "one of them"},
+		"brightness":     {func(r *Recipe) { r.Augment.Brightness = inf }, "brightness"},
+		"contrast":       {func(r *Recipe) { r.Augment.Contrast, r.Data.Channels = 1, 2 }, "1 or 3 channels"},
+		"saturation":     {func(r *Recipe) { r.Augment.Saturation = 1 }, "3 channels"},
 		"lr":             {func(r *Recipe) { r.Optimizer.LR = inf }, "lr"},
 		"momentum":       {func(r *Recipe) { r.Optimizer.Momentum = 1 }, "momentum"},
 		"decay":          {func(r *Recipe) { r.Optimizer.WeightDecay = -inf }, "weight_decay"},

@@ -23,6 +23,7 @@ func (f File) YAML() []byte {
 	} else {
 		line("data:\n  name: %s\n  dir: %s", quoted(f.Data.Name), quoted(f.Data.Dir))
 	}
+	f.writeInput(line)
 	line("epochs: %d", f.Epochs)
 	line("batch: %d", f.Batch)
 	line("micro_batches: %d", f.MicroBatches)
@@ -69,6 +70,21 @@ func (l Layer) String() string {
 		}
 	}
 	return text + "}"
+}
+
+// writeInput writes the keys of input and augment that are not at their defaults:
+// most jobs have none.
+func (f File) writeInput(line func(string, ...any)) {
+	if i := f.Input; i != (Input{Normalize: NormalizeAuto}) {
+		line("input:\n  resize: %s\n  pad: %d\n  normalize: %s", i.resize(), i.Pad, i.Normalize)
+		if i.Normalize == NormalizeRange {
+			line("  low: %s\n  high: %s", short(i.Low), short(i.High))
+		}
+	}
+	if a := f.Augment; a != (Augment{}) {
+		line("augment:\n  flip: %t\n  crop: %d\n  shift: %d\n  brightness: %s\n  contrast: %s\n  saturation: %s",
+			a.Flip, a.Crop, a.Shift, short(a.Brightness), short(a.Contrast), short(a.Saturation))
+	}
 }
 
 // short is the shortest decimal that reads back as the same float32.

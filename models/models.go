@@ -20,6 +20,11 @@ type Model struct {
 	Layers func(classes int) nn.Chain // the network for that many classes
 	Input  nn.Shape                   // what it was made for; others may do
 
+	// Low and High are what the pixel values 0 and 255 become for a model that
+	// was published with a range of its own; a smaller image then gets a border of
+	// pixel value 0 up to Input. Both are 0 where it is 0 to 1, without a border.
+	Low, High float32
+
 	// Divided is the network with the convolutions' channels divided by one of
 	// Divisors; both are nil where there are no such variants.
 	Divided  func(divisor, classes int) nn.Chain

@@ -32,7 +32,11 @@ func ForRecipe(r job.Recipe) (*nn.Net, error) {
 		return nil, err
 	}
 	d := r.Data
-	net, err := model.Build(d.Classes, nn.Shape{C: d.Channels, H: d.Height, W: d.Width}, OptionsOf(r))
+	in, err := shapeOf(r)
+	if err != nil {
+		return nil, err
+	}
+	net, err := model.Build(d.Classes, in, OptionsOf(r))
 	if err != nil {
 		return nil, fmt.Errorf("model %s on data set %s: %w", r.Model, d.Name, err)
 	}

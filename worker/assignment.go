@@ -24,12 +24,14 @@ import (
 // assignment is what a worker has of the job it works on: the data, the bound
 // network and the subscription to its gradients.
 type assignment struct {
-	job   *state.Job
-	set   *data.Set
-	net   *nn.Net
-	pool  *kernels.Pool
-	pass  *nn.Pass
-	leave func()
+	job *state.Job
+	set *data.Set
+	// inputs makes the network's inputs of the set's examples.
+	inputs *data.Preparation
+	net    *nn.Net
+	pool   *kernels.Pool
+	pass   *nn.Pass
+	leave  func()
 
 	working *sync.Mutex // the worker's; held by whoever uses the pool, the pass or the batch
 	batch   batch
@@ -73,6 +75,13 @@ func (w *Worker) prepare(ctx context.Context, id string) (*assignment, error) {
 	a := w.assign(state.NewJob(id, recipe), net)
 	if a.set, err = w.openData(ctx, recipe.Data); err != nil {
 		return nil, fmt.Errorf("data set %s: %w", recipe.Data.Name, err)
+	}
+	input, err := models.InputOf(recipe)
+	if err != nil {
+		return nil, err
+	}
+	if a.inputs, err = data.NewPreparation(a.set.Manifest, input, recipe.Augment, recipe.Seed); err != nil {
+		return nil, err
 	}
 	if a.leave, err = w.cfg.Carrier.Subscribe(bus.Gradients(w.cfg.Cluster, id), w.receive); err != nil {
 		return nil, fmt.Errorf("subscribe to the gradients: %w", err)

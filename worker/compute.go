@@ -3,7 +3,6 @@ package worker
 import (
 	"context"
 
-	"convoy/data"
 	"convoy/job"
 	"convoy/rng"
 	"convoy/state"
@@ -59,10 +58,6 @@ func (a *assignment) gather(t int, n tree.Node) nn.Batch {
 func (a *assignment) read(t int, n tree.Node) nn.Batch {
 	seq := a.job.Sequence
 	step := seq.At(t)
-	split := a.set.Train
-	if step.Evaluation {
-		split = a.set.Test
-	}
 	b := &a.batch
 	b.indices, b.cuts = b.indices[:0], append(b.cuts[:0], 0)
 	for m := n.Low; m < n.High; m++ {
@@ -76,14 +71,18 @@ func (a *assignment) read(t int, n tree.Node) nn.Batch {
 		}
 		b.cuts = append(b.cuts, len(b.indices))
 	}
-	d := a.job.Recipe.Data
-	pixels := d.Channels * d.Height * d.Width
-	b.images = grow(b.images, len(b.indices)*pixels)
+	size := a.inputs.Len()
+	b.images = grow(b.images, len(b.indices)*size)
 	b.labels = grow(b.labels, len(b.indices))
 	const atOnce = 16
 	a.pool.Run((len(b.indices)+atOnce-1)/atOnce, func(task int) {
 		low, high := task*atOnce, min((task+1)*atOnce, len(b.indices))
-		data.Fill(split, b.indices[low:high], b.images[low*pixels:high*pixels], b.labels[low:high])
+		images, labels := b.images[low*size:high*size], b.labels[low:high]
+		if step.Evaluation {
+			a.inputs.Evaluate(a.set.Test, b.indices[low:high], images, labels)
+		} else {
+			a.inputs.Train(a.set.Train, step.Epoch, b.indices[low:high], images, labels)
+		}
 	})
 	begin, _ := seq.Positions(t, 0)
 	first, _ := seq.Positions(t, n.Low)

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc"
 
 	"convoy/data"
+	"convoy/job"
 	"convoy/kernels"
 	"convoy/models"
 	"convoy/nn"
@@ -25,6 +26,15 @@ func (s indexed) Example(i int, pixels []byte) int {
 	return i % 2
 }
 
+// inputs prepares examples of one pixel.
+func inputs(t *testing.T) *data.Preparation {
+	p, err := data.NewPreparation(data.Manifest{Channels: 1, Height: 1, Width: 1}, job.Input{Normalize: job.NormalizeUnit}, job.Augment{}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
 // TestGatherPlaces: each example of a node knows its place in the step's batch,
 // which its dropout follows from, whoever computes the node.
 func TestGatherPlaces(t *testing.T) {
@@ -32,7 +42,7 @@ func TestGatherPlaces(t *testing.T) {
 	pool := kernels.NewPool(1)
 	defer pool.Close()
 	a := &assignment{
-		job: j, pool: pool, set: &data.Set{Train: indexed(37), Test: indexed(3)},
+		job: j, pool: pool, set: &data.Set{Train: indexed(37), Test: indexed(3)}, inputs: inputs(t),
 		batch: batch{order: newOrder(j.Recipe)},
 	}
 	for step := range 4 {
@@ -79,6 +89,7 @@ func TestJobsTakeTurns(t *testing.T) {
 		}
 		a := w.assign(j, net)
 		a.set = &data.Set{Train: slow{37}, Test: slow{3}}
+		a.inputs = inputs(t)
 		s := models.Blank(net, j.SGD)
 		all.Go(func() {
 			<-ready

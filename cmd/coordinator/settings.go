@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -36,6 +37,8 @@ func settings() []*setting {
 		{flag: "auxiliary", key: "model.auxiliary", kind: "bool", usage: "train the model's auxiliary classifiers too"},
 		{flag: "data", key: "data", kind: "name", usage: "data set (default digits, which is built in)"},
 		{flag: "data-dir", key: "data.dir", kind: "folder", usage: "folder that holds the data set's files"},
+		{flag: "resize", key: "input.resize", kind: "size", usage: "bring images to this side in pixels, or to HEIGHTxWIDTH (default as they are)"},
+		{flag: "normalize", key: "input.normalize", kind: "name", usage: "auto (the model's own, the default), unit or dataset"},
 		{flag: "epochs", key: "epochs", kind: "n", usage: "passes over the training examples (default 3)"},
 		{flag: "batch", key: "batch", kind: "n", usage: "examples of a step (default 256)"},
 		{flag: "micro-batches", key: "micro_batches", kind: "n", usage: "slices of a batch, a power of two; part of the recipe (default 8)"},
@@ -107,11 +110,18 @@ func resolve(f job.File) (resolved, error) {
 		return resolved{}, cli.Usage(f.Errorf(key, "%w", err))
 	}
 	recipe := f.Recipe(set.Manifest.ForRecipe())
-	if err := recipe.Check(); err != nil {
+	if err := cmp.Or(f.Fits(recipe.Data), recipe.Check()); err != nil {
 		return resolved{}, cli.Usage(err)
 	}
 	if _, err := models.ForRecipe(recipe); err != nil {
 		return resolved{}, cli.Usage(f.Errorf("model.name", "%w", err))
+	}
+	input, err := models.InputOf(recipe)
+	if err == nil {
+		_, err = data.NewPreparation(set.Manifest, input, recipe.Augment, recipe.Seed)
+	}
+	if err != nil {
+		return resolved{}, cli.Usage(f.Errorf("input.normalize", "%w", err))
 	}
 	return resolved{f, set, recipe}, nil
 }
