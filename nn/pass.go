@@ -129,30 +129,6 @@ func (p *Pass) Gradient(params []float32, b Batch, grad []float32) Sums {
 	return p.sums(hits, b.Cuts)
 }
 
-// Evaluate computes at most so many examples at once, and fewer where their
-// values would take more than so much memory. An example's loss depends on that
-// example alone, so it changes no bits.
-const (
-	evaluationPiece = 128
-	evaluationBytes = 256 << 20
-)
-
-// Evaluate computes the sums that Gradient would without dropout, and without
-// the gradient, a piece of the examples at a time.
-func (p *Pass) Evaluate(params []float32, b Batch) Sums {
-	n := p.check(params, b)
-	p.begin(params, false)
-	p.losses = grown(p.losses, n)
-	var hits kernels.Hits
-	size, piece := p.net.in.Len(), p.piece
-	for low := 0; low < n; low += piece {
-		high := min(low+piece, n)
-		hits.Add(p.forward(b.Images[low*size:high*size], b.Labels[low:high], p.losses[low:high], nil))
-	}
-	p.run.params = nil
-	return p.sums(hits, b.Cuts)
-}
-
 // begin takes the parameters of a pass.
 func (p *Pass) begin(params []float32, training bool) {
 	p.run.params, p.run.training = params, training
@@ -182,17 +158,24 @@ func (p *Pass) input(images []float32) kernels.Maps {
 
 // check panics unless the lengths fit, and returns the number of examples.
 func (p *Pass) check(params []float32, b Batch) int {
-	n, m := len(b.Labels), len(b.Cuts)-1
-	if len(params) != p.net.params {
-		panic(fmt.Sprintf("nn: %d parameters, want %d", len(params), p.net.params))
-	}
+	n := len(b.Labels)
 	if len(b.Images) != n*p.net.in.Len() {
 		panic(fmt.Sprintf("nn: images of %d values for %d labels, want %v each", len(b.Images), n, p.net.in))
 	}
-	if m < 1 || !(tree.Node{Low: 0, High: m}).Valid(m) || b.Cuts[0] != 0 || b.Cuts[m] != n {
-		panic(fmt.Sprintf("nn: cuts %v do not divide %d examples into a power of two of micro-batches", b.Cuts, n))
-	}
+	p.checkCuts(params, b.Cuts, n)
 	return n
+}
+
+// checkCuts panics unless there are as many parameters as the network has and
+// the cuts divide n examples.
+func (p *Pass) checkCuts(params []float32, cuts []int, n int) {
+	m := len(cuts) - 1
+	if len(params) != p.net.params {
+		panic(fmt.Sprintf("nn: %d parameters, want %d", len(params), p.net.params))
+	}
+	if m < 1 || !(tree.Node{Low: 0, High: m}).Valid(m) || cuts[0] != 0 || cuts[m] != n {
+		panic(fmt.Sprintf("nn: cuts %v do not divide %d examples into a power of two of micro-batches", cuts, n))
+	}
 }
 
 // sums adds the losses up: in each micro-batch in the order of the examples,

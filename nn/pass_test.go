@@ -161,3 +161,29 @@ func TestMisfitsPanic(t *testing.T) {
 		}()
 	}
 }
+
+// TestEvaluateBlocks: however the examples come, the sums are the same.
+func TestEvaluateBlocks(t *testing.T) {
+	net := build(t, Chain{Conv{Out: 2, Kernel: 3}, ReLU{}, Flatten{}, Linear{Out: 3}}, Shape{1, 6, 6})
+	b := batchOf(net, 300, 4)
+	params := initial(net)
+	p := net.NewPass(pool(t, 2))
+	want, size := p.Evaluate(params, b), net.in.Len()
+	for _, block := range []int{1, 7, 128, 130, 300} {
+		got := p.EvaluateBlocks(params, b.Cuts, func(yield func([]float32, []int32) bool) {
+			for low := 0; low < 300; low += block {
+				high := min(low+block, 300)
+				yield(b.Images[low*size:high*size], b.Labels[low:high])
+			}
+		})
+		if got != want {
+			t.Errorf("in blocks of %d: %+v, want %+v", block, got, want)
+		}
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("too few examples, and no panic")
+		}
+	}()
+	p.EvaluateBlocks(params, b.Cuts, func(yield func([]float32, []int32) bool) { yield(b.Images[:size], b.Labels[:1]) })
+}

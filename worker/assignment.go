@@ -15,7 +15,6 @@ import (
 	"convoy/data"
 	"convoy/digest"
 	"convoy/job"
-	"convoy/kernels"
 	"convoy/models"
 	"convoy/nn"
 	"convoy/state"
@@ -24,24 +23,20 @@ import (
 // assignment is what a worker has of the job it works on: the data, the bound
 // network and the subscription to its gradients.
 type assignment struct {
-	job *state.Job
-	set *data.Set
-	// inputs makes the network's inputs of the set's examples.
-	inputs *data.Preparation
-	net    *nn.Net
-	pool   *kernels.Pool
-	pass   *nn.Pass
-	leave  func()
+	job   *state.Job
+	net   *nn.Net
+	pass  *nn.Pass
+	feed  *feed
+	leave func()
 
-	working *sync.Mutex // the worker's; held by whoever uses the pool, the pass or the batch
-	batch   batch
+	working *sync.Mutex // the worker's; held by whoever uses the pool, the pass or the feed
+	cuts    []int
 }
 
-// assign binds a job's network to the worker's pool.
-func (w *Worker) assign(j *state.Job, net *nn.Net) *assignment {
+// assign binds a job's network and data to the worker's pool.
+func (w *Worker) assign(j *state.Job, net *nn.Net, set *data.Set, inputs *data.Preparation) *assignment {
 	return &assignment{
-		job: j, net: net, pool: w.pool, pass: net.NewPass(w.pool), working: &w.working,
-		batch: batch{order: newOrder(j.Recipe)},
+		job: j, net: net, pass: net.NewPass(w.pool), feed: newFeed(j.Recipe, set, inputs, w.pool), working: &w.working,
 	}
 }
 
@@ -72,17 +67,19 @@ func (w *Worker) prepare(ctx context.Context, id string) (*assignment, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := w.assign(state.NewJob(id, recipe), net)
-	if a.set, err = w.openData(ctx, recipe.Data); err != nil {
+	set, err := w.openData(ctx, recipe.Data)
+	if err != nil {
 		return nil, fmt.Errorf("data set %s: %w", recipe.Data.Name, err)
 	}
 	input, err := models.InputOf(recipe)
 	if err != nil {
 		return nil, err
 	}
-	if a.inputs, err = data.NewPreparation(a.set.Manifest, input, recipe.Augment, recipe.Seed); err != nil {
+	inputs, err := data.NewPreparation(set.Manifest, input, recipe.Augment, recipe.Seed)
+	if err != nil {
 		return nil, err
 	}
+	a := w.assign(state.NewJob(id, recipe), net, set, inputs)
 	if a.leave, err = w.cfg.Carrier.Subscribe(bus.Gradients(w.cfg.Cluster, id), w.receive); err != nil {
 		return nil, fmt.Errorf("subscribe to the gradients: %w", err)
 	}

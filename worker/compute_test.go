@@ -2,7 +2,9 @@ package worker
 
 import (
 	"context"
+	"math"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 
@@ -35,31 +37,91 @@ func inputs(t *testing.T) *data.Preparation {
 	return p
 }
 
-// TestGatherPlaces: each example of a node knows its place in the step's batch,
-// which its dropout follows from, whoever computes the node.
-func TestGatherPlaces(t *testing.T) {
-	j := testJob()
-	pool := kernels.NewPool(1)
-	defer pool.Close()
-	a := &assignment{
-		job: j, pool: pool, set: &data.Set{Train: indexed(37), Test: indexed(3)}, inputs: inputs(t),
-		batch: batch{order: newOrder(j.Recipe)},
+// feeds are both ways of preparing: in the leader's turn, and beside the
+// arithmetic.
+func feeds(t *testing.T, test int, visit func(t *testing.T, f *feed)) {
+	for name, idle := range map[string]bool{"on the pool": false, "beside it": true} {
+		t.Run(name, func(t *testing.T) {
+			pool := kernels.NewPool(1)
+			defer pool.Close()
+			r := testJob().Recipe
+			r.Data.Test = test
+			f := newFeed(r, &data.Set{Train: indexed(37), Test: indexed(test)}, inputs(t), pool)
+			f.idle, f.ahead = idle, f.now
+			if idle {
+				f.ahead = &prepared{}
+			}
+			visit(t, f)
+		})
 	}
-	for step := range 4 {
-		whole := a.gather(step, tree.Node{Low: 0, High: 4})
-		images := append([]float32(nil), whole.Images...)
-		if whole.First != 0 || whole.Step != step || whole.Seed != j.Recipe.Seed {
-			t.Errorf("step %d: the whole batch begins at %d of step %d with seed %d", step, whole.First, whole.Step, whole.Seed)
+}
+
+// TestBatchPlaces: each example of a node knows its place in the step's batch,
+// which its dropout follows from, whoever computes the node.
+func TestBatchPlaces(t *testing.T) {
+	feeds(t, 3, func(t *testing.T, f *feed) {
+		j := testJob()
+		a := &assignment{job: j, feed: f}
+		batch := func(step int, n tree.Node) nn.Batch {
+			f.follow(step, []tree.Node{n}, 1)
+			return a.batch(step, n)
 		}
-		for _, n := range []tree.Node{{Low: 0, High: 2}, {Low: 1, High: 2}, {Low: 2, High: 4}, {Low: 3, High: 4}} {
-			part := a.gather(step, n)
-			for i, v := range part.Images {
-				if v != images[part.First+i] {
-					t.Errorf("step %d, %v: example %d is not that at place %d", step, n, i, part.First+i)
+		for step := range 4 {
+			whole := batch(step, tree.Node{Low: 0, High: 4})
+			images := append([]float32(nil), whole.Images...)
+			if whole.First != 0 || whole.Step != step || whole.Seed != j.Recipe.Seed || len(images) != whole.Cuts[4] {
+				t.Errorf("step %d: the whole batch begins at %d of step %d with seed %d", step, whole.First, whole.Step, whole.Seed)
+			}
+			for _, n := range []tree.Node{{Low: 0, High: 2}, {Low: 1, High: 2}, {Low: 2, High: 4}, {Low: 3, High: 4}} {
+				part := batch(step, n)
+				for i, v := range part.Images {
+					if v != images[part.First+i] {
+						t.Errorf("step %d, %v: example %d is not that at place %d", step, n, i, part.First+i)
+					}
 				}
 			}
+			f.stop()
 		}
-	}
+	})
+}
+
+// TestFeedFollowsThePlan: every block has the examples that it should, whatever
+// was prepared ahead, and an evaluation comes in blocks.
+func TestFeedFollowsThePlan(t *testing.T) {
+	const tests, side = 10, 1536 // 9 MB each as floats
+	feeds(t, tests, func(t *testing.T, f *feed) {
+		var err error
+		f.inputs, err = data.NewPreparation(data.Manifest{Channels: 1, Height: 1, Width: 1}, job.Input{Height: side, Width: side, Normalize: job.NormalizeUnit}, job.Augment{}, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		evaluation := f.sequence.PerEpoch() - 1
+		all := tree.Node{Low: 0, High: 4}
+		f.follow(evaluation, []tree.Node{{Low: 0, High: 2}, {Low: 2, High: 4}}, 1)
+		var sizes, seen []int
+		for range len(f.plan) - 1 {
+			p := f.take()
+			sizes = append(sizes, len(p.labels))
+			for k := range p.labels {
+				seen = append(seen, int(math.Round(float64(p.images[k*side*side]*255))))
+			}
+		}
+		if want := []int{3, 2, 3, 2}; !slices.Equal(sizes, want) {
+			t.Errorf("blocks of %v, want %v", sizes, want)
+		}
+		if want := []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}; !slices.Equal(seen, want) {
+			t.Errorf("examples %v, want %v", seen, want)
+		}
+		f.rest()
+		if f.ahead.block != f.plan[len(f.plan)-1] || f.ahead.step.Epoch != 1 {
+			t.Errorf("the first block of epoch 1 is not ahead, but %+v", f.ahead.block)
+		}
+		f.follow(evaluation+1, []tree.Node{all}, 1) // another one than was ahead
+		if p := f.take(); len(p.labels) != 10 || p.first != 0 || p.images[0] != float32(p.order.At(0))/255 {
+			t.Errorf("%d examples from %d", len(p.labels), p.first)
+		}
+		f.stop()
+	})
 }
 
 // slow lets others run while an example is read.
@@ -87,9 +149,7 @@ func TestJobsTakeTurns(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a := w.assign(j, net)
-		a.set = &data.Set{Train: slow{37}, Test: slow{3}}
-		a.inputs = inputs(t)
+		a := w.assign(j, net, &data.Set{Train: slow{37}, Test: slow{3}}, inputs(t))
 		s := models.Blank(net, j.SGD)
 		all.Go(func() {
 			<-ready
