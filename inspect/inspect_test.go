@@ -109,8 +109,8 @@ func TestEvaluateIsTrainings(t *testing.T) {
 		if e.LossSum != want.Loss || e.Correct != want.Correct || e.Examples != n || e.Loss() != want.Loss/n {
 			t.Errorf("%d goroutines: loss %v, %d correct of %d; training has %+v", threads, e.LossSum, e.Correct, e.Examples, want)
 		}
-		if e.Top5 < e.Correct || e.Top5 >= n {
-			t.Errorf("%d among the five greatest, %d the greatest", e.Top5, e.Correct)
+		if e.Top5 != want.Top5 || e.Top5 < e.Correct || e.Top5 >= n {
+			t.Errorf("%d among the five greatest, training has %d", e.Top5, want.Top5)
 		}
 		diagonal, total := 0, 0
 		for i, row := range e.Confusion {
@@ -122,6 +122,38 @@ func TestEvaluateIsTrainings(t *testing.T) {
 		if diagonal != e.Correct || total != n {
 			t.Errorf("a matrix of %d examples, %d on its diagonal", total, diagonal)
 		}
+	}
+}
+
+// TestPenalties: where outputs are penalties the least one answers.
+func TestPenalties(t *testing.T) {
+	set, err := data.Import(data.Manifest{Name: "grey", Classes: 10, Channels: 1, Height: 32, Width: 32}, colours(40), colours(20))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr := mustOpen(t, write(t, "lenet5", set.Manifest))
+	b := nn.Batch{Images: make([]float32, 20*32*32), Labels: make([]int32, 20), Cuts: cuts(20, tr.Recipe.MicroBatches)}
+	indices := make([]int, 20)
+	for i := range indices {
+		indices[i] = i
+	}
+	data.Fill(set.Test, indices, b.Images, b.Labels)
+	want := tr.Net.NewPass(pool(t, 1)).Evaluate(tr.Params, b)
+	e, err := tr.Evaluate(t.Context(), pool(t, 1), set.Manifest, set.Test)
+	if err != nil || e.LossSum != want.Loss || e.Correct != want.Correct || e.Top5 != want.Top5 {
+		t.Errorf("%+v, %v; training has %+v", e, err, want)
+	}
+	p, err := tr.Picture(save(t, "a.png", 32, 32, func(x, y int) color.Color { return color.Gray{uint8(8 * x)} }), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	penalties, err := tr.Features(pool(t, 1), p, "OUTPUT")
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := penalties.Data().([]float32)
+	if got, least := tr.Predict(pool(t, 1), []*Picture{p}, 1)[0][0].Class, slices.Index(v, slices.Min(v)); got != least {
+		t.Errorf("class %d is predicted, the least penalty of %v is that of %d", got, v, least)
 	}
 }
 

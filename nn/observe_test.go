@@ -95,6 +95,24 @@ func TestObserveJoinedBranches(t *testing.T) {
 	}
 }
 
+// TestObserveNamed: what stands under one name shows the last of it.
+func TestObserveNamed(t *testing.T) {
+	conv := Conv{Out: 3, Kernel: 3}
+	net := build(t, Chain{Named{"C1", Chain{conv, Tanh{}}}, Flatten{}, Named{"OUTPUT", Linear{Out: 2}}}, Shape{1, 5, 5})
+	plain := build(t, Chain{conv, Tanh{}, Flatten{}, Linear{Out: 2}}, Shape{1, 5, 5})
+	params, image := initial(net), uniform(25, 3)
+	for named, number := range map[string]string{"C1": "1", "OUTPUT": "3"} {
+		shape, got, err := net.Observe(pool(t, 1), params, image, named)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, values, err := plain.Observe(pool(t, 1), params, image, number)
+		if err != nil || shape != want || !sameBits(got, values) {
+			t.Errorf("layer %s is %v %v, %v; layer %s of the same without names %v %v", named, shape, got, err, number, want, values)
+		}
+	}
+}
+
 func TestObserveNoLayer(t *testing.T) {
 	net := build(t, Chain{Conv{Out: 2, Kernel: 2}, ReLU{}, Flatten{}, Linear{Out: 2}}, Shape{1, 3, 3})
 	_, _, err := net.Observe(pool(t, 1), initial(net), uniform(9, 1), "O")
