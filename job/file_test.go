@@ -204,10 +204,17 @@ func drawLayer(t *rapid.T) Layer {
 	kind := rapid.SampledFrom(layerTypes).Draw(t, "type")
 	l := Layer{Type: kind.name}
 	for _, a := range kind.attributes {
-		if a.real != nil {
-			*a.real(&l) = rapid.Float32Range(0, 20).Filter(a.fine).Draw(t, a.name)
-		} else {
-			*a.whole(&l) = rapid.IntRange(a.low, a.high).Draw(t, a.name)
+		switch v := a.attributeValue.(type) {
+		case wholeValue:
+			*v.field(&l) = rapid.IntRange(v.low, v.high).Draw(t, a.name)
+		case realValue:
+			*v.field(&l) = rapid.Float32Range(0, 20).Filter(v.fine).Draw(t, a.name)
+		case truthValue:
+			*v.field(&l) = rapid.Bool().Draw(t, a.name)
+		case tableValue:
+			if l.Out = min(l.Out, 20); rapid.Bool().Draw(t, "has a table") {
+				l.Table = rapid.StringMatching(fmt.Sprintf(`[X.]{%d}(/[X.]{%[1]d}){0,3}`, l.Out)).Draw(t, a.name)
+			}
 		}
 	}
 	return l

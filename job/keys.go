@@ -194,13 +194,21 @@ func setSeed(f *File, n ast.Node) error {
 
 func boolKey(path string, field func(*File) *bool) key {
 	return key{path: path, check: func(*File) error { return nil }, set: func(f *File, n ast.Node) error {
-		b, ok := n.(*ast.BoolNode)
-		if !ok {
-			return fmt.Errorf("%s: want true or false", describe(path, n))
+		v, err := truth(path, n)
+		if err == nil {
+			*field(f) = v
 		}
-		*field(f) = b.Value
-		return nil
+		return err
 	}}
+}
+
+// truth is the value of a node that is true or false.
+func truth(path string, n ast.Node) (bool, error) {
+	b, ok := n.(*ast.BoolNode)
+	if !ok {
+		return false, fmt.Errorf("%s: want true or false", describe(path, n))
+	}
+	return b.Value, nil
 }
 
 // shorthands are the groups that may be written as one text, and the key which

@@ -22,6 +22,8 @@ type Layer struct {
 	Stride  int    `json:"stride,omitempty"`  // in both directions
 	Padding int    `json:"padding,omitempty"` // on every side
 	Groups  int    `json:"groups,omitempty"`  // of channels that a convolution keeps apart
+	Table   string `json:"table,omitempty"`   // which channels each output of a convolution sees: X../.XX
+	Max     bool   `json:"max,omitempty"`     // a subsampling takes maxima instead of sums
 
 	Size  int     `json:"size,omitempty"` // channels that LRN takes together
 	Alpha float32 `json:"alpha,omitempty"`
@@ -47,51 +49,6 @@ const (
 	maxWindow   = 1 << 12 // of kernels, strides and paddings
 )
 
-// An attribute is a number of a layer: a whole one or a real one.
-type attribute struct {
-	name string
-
-	whole     func(*Layer) *int // nil for a real one
-	low, high int
-
-	real func(*Layer) *float32 // nil for a whole one
-	fine func(float32) bool
-	want string // what fine asks for
-
-	unset func(*Layer) // fills in the default; nil where the attribute is required
-}
-
-func channels(name string, field func(*Layer) *int) attribute {
-	return attribute{name: name, whole: field, low: 1, high: maxChannels}
-}
-
-// withDefault is an attribute that may be left out.
-func (a attribute) withDefault(v int) attribute {
-	a.unset = func(l *Layer) { *a.whole(l) = v }
-	return a
-}
-
-var (
-	outAttribute     = channels("out", func(l *Layer) *int { return &l.Out })
-	kernelAttribute  = attribute{name: "kernel", whole: func(l *Layer) *int { return &l.Kernel }, low: 1, high: maxWindow}
-	strideAttribute  = attribute{name: "stride", whole: func(l *Layer) *int { return &l.Stride }, low: 1, high: maxWindow}
-	paddingAttribute = attribute{name: "padding", whole: func(l *Layer) *int { return &l.Padding }, low: 0, high: maxWindow}.withDefault(0)
-	groupsAttribute  = channels("groups", func(l *Layer) *int { return &l.Groups }).withDefault(1)
-)
-
-// pooling are the attributes of a pooling layer, whose windows lie side by side
-// unless the stride says otherwise.
-func pooling() []attribute {
-	stride := strideAttribute
-	stride.unset = func(l *Layer) { l.Stride = l.Kernel }
-	return []attribute{kernelAttribute, stride, paddingAttribute}
-}
-
-// realAttribute is a finite number that is at least 0.
-func realAttribute(name string, field func(*Layer) *float32) attribute {
-	return attribute{name: name, real: field, fine: func(v float32) bool { return v >= 0 }, want: "0 or more"}
-}
-
 // A layerType is a type of layer with its attributes, in the order in which
 // they are written.
 type layerType struct {
@@ -100,16 +57,16 @@ type layerType struct {
 }
 
 var layerTypes = []layerType{
-	{"conv", []attribute{outAttribute, kernelAttribute, strideAttribute.withDefault(1), paddingAttribute, groupsAttribute}},
-	{"linear", []attribute{outAttribute}},
-	{"maxpool", pooling()},
-	{"avgpool", pooling()},
+	{"conv", []attribute{outChannels, kernel, stride.or(1), padding, groups, table}},
+	{"linear", []attribute{outChannels}},
+	{"maxpool", pooling},
+	{"avgpool", pooling},
 	{"gap", nil},
 	{"lrn", []attribute{
 		channels("size", func(l *Layer) *int { return &l.Size }),
-		realAttribute("alpha", func(l *Layer) *float32 { return &l.Alpha }),
-		{name: "beta", real: func(l *Layer) *float32 { return &l.Beta }, fine: func(v float32) bool { return v >= 0 && v <= 16 }, want: "from 0 to 16"},
-		{name: "k", real: func(l *Layer) *float32 { return &l.K }, fine: func(v float32) bool { return v > 0 }, want: "above 0"},
+		realAttribute("alpha", func(l *Layer) *float32 { return &l.Alpha }, func(v float32) bool { return v >= 0 }, "0 or more"),
+		realAttribute("beta", func(l *Layer) *float32 { return &l.Beta }, func(v float32) bool { return v >= 0 && v <= 16 }, "from 0 to 16"),
+		realAttribute("k", func(l *Layer) *float32 { return &l.K }, func(v float32) bool { return v > 0 }, "above 0"),
 	}},
 	{"inception", []attribute{
 		channels("1x1", func(l *Layer) *int { return &l.Conv1 }),
@@ -120,13 +77,14 @@ var layerTypes = []layerType{
 		channels("pool_proj", func(l *Layer) *int { return &l.Proj }),
 	}},
 	{"dropout", []attribute{
-		{name: "rate", real: func(l *Layer) *float32 { return &l.Rate }, fine: func(v float32) bool { return v >= 0 && v < 1 }, want: "from 0 to below 1"},
+		realAttribute("rate", func(l *Layer) *float32 { return &l.Rate }, func(v float32) bool { return v >= 0 && v < 1 }, "from 0 to below 1"),
 	}},
 	{"flatten", nil},
 	{"relu", nil},
 	{"sigmoid", nil},
 	{"tanh", nil},
 	{"scaled_tanh", nil},
+	{"subsample", []attribute{maxima}},
 }
 
 // LayerTypes lists the types of layers that a job file can list.
@@ -169,29 +127,6 @@ func (t layerType) attribute(name string) (attribute, error) {
 	return attribute{}, fmt.Errorf("unknown attribute %q: those of this type are %s", clip(name), strings.Join(names, ", "))
 }
 
-// check reports whether the attribute of l is in its range.
-func (a attribute) check(l Layer) error {
-	if a.real != nil {
-		if v := *a.real(&l); !a.fine(v) || !finite(v) {
-			return fmt.Errorf("%s %v: want a finite number %s", a.name, v, a.want)
-		}
-		return nil
-	}
-	if v := *a.whole(&l); v < a.low || v > a.high {
-		return fmt.Errorf("%s %d: want %d to %d", a.name, v, a.low, a.high)
-	}
-	return nil
-}
-
-// clear sets the attribute of l to 0.
-func (a attribute) clear(l *Layer) {
-	if a.real != nil {
-		*a.real(l) = 0
-	} else {
-		*a.whole(l) = 0
-	}
-}
-
 // check reports the first thing that is wrong with a layer by itself.
 func (l Layer) check() error {
 	t, err := typeOf(l.Type)
@@ -200,8 +135,8 @@ func (l Layer) check() error {
 	}
 	rest := l
 	for _, a := range t.attributes {
-		if err := a.check(l); err != nil {
-			return err
+		if err := a.check(&l); err != nil {
+			return fmt.Errorf("%s %w", a.name, err)
 		}
 		a.clear(&rest)
 	}

@@ -58,7 +58,7 @@ func (l *Layer) read(n ast.Node) error {
 		if err != nil {
 			return within{e.Key, err}
 		}
-		if err := a.read(l, e.Value); err != nil {
+		if err := a.read(l, name, e.Value); err != nil {
 			return within{e.Value, err}
 		}
 	}
@@ -70,6 +70,25 @@ func (l *Layer) read(n ast.Node) error {
 		default:
 			a.unset(l)
 		}
+	}
+	return l.checkAt(t, entries)
+}
+
+// checkAt checks the layer's attributes, where all of them are known, and points
+// at the wrong one.
+func (l *Layer) checkAt(t layerType, entries []*ast.MappingValueNode) error {
+	for _, a := range t.attributes {
+		err := a.check(l)
+		if err == nil {
+			continue
+		}
+		err = fmt.Errorf("%s %w", a.name, err)
+		for _, e := range entries {
+			if e.Key.(*ast.StringNode).Value == a.name {
+				return within{e.Value, err}
+			}
+		}
+		return err
 	}
 	return nil
 }
@@ -109,19 +128,6 @@ func readType(n ast.Node, entries []*ast.MappingValueNode) (layerType, error) {
 		return t, nil
 	}
 	return layerType{}, within{n, fmt.Errorf("no type is given: want one of %s", strings.Join(LayerTypes(), ", "))}
-}
-
-// read takes the value of an attribute, which has to be in its range.
-func (a attribute) read(l *Layer, n ast.Node) (err error) {
-	if a.real != nil {
-		*a.real(l), err = realNumber(a.name, n)
-	} else {
-		*a.whole(l), err = wholeNumber(a.name, n)
-	}
-	if err != nil {
-		return err
-	}
-	return a.check(*l)
 }
 
 // required names the attributes that cannot be left out.

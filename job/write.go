@@ -63,10 +63,8 @@ func (l Layer) String() string {
 	text := "{type: " + l.Type
 	t, _ := typeOf(l.Type) // an unknown one has no attributes
 	for _, a := range t.attributes {
-		if a.real != nil {
-			text += ", " + a.name + ": " + short(*a.real(&l))
-		} else {
-			text += ", " + a.name + ": " + strconv.Itoa(*a.whole(&l))
+		if value := a.text(&l); value != "" {
+			text += ", " + a.name + ": " + value
 		}
 	}
 	return text + "}"

@@ -2,6 +2,7 @@ package models
 
 import (
 	"fmt"
+	"strings"
 
 	"convoy/job"
 	"convoy/nn"
@@ -28,7 +29,11 @@ func fromList(layers []job.Layer) Model {
 func layerOf(l job.Layer) nn.Layer {
 	switch l.Type {
 	case "conv":
-		return nn.Conv{Out: l.Out, Kernel: l.Kernel, Stride: l.Stride, Pad: l.Padding, Groups: l.Groups}
+		c := nn.Conv{Out: l.Out, Kernel: l.Kernel, Stride: l.Stride, Pad: l.Padding, Groups: l.Groups}
+		if l.Table != "" {
+			c.Table = strings.Split(l.Table, "/")
+		}
+		return c
 	case "linear":
 		return nn.Linear{Out: l.Out}
 	case "maxpool":
@@ -53,6 +58,8 @@ func layerOf(l job.Layer) nn.Layer {
 		return nn.Tanh{}
 	case "scaled_tanh":
 		return nn.ScaledTanh{}
+	case "subsample":
+		return nn.Subsample{Max: l.Max}
 	}
 	panic(fmt.Sprintf("models: there is no layer of type %q: job.Recipe.Check lets only job.LayerTypes pass", l.Type))
 }

@@ -12,7 +12,8 @@ import (
 // TestListed builds the network that a recipe lists: one layer of every type.
 func TestListed(t *testing.T) {
 	r := job.Recipe{Model: job.Listed, Data: job.Data{Name: "digits", Classes: 10, Channels: 1, Height: 28, Width: 28}, Layers: []job.Layer{
-		{Type: "conv", Out: 6, Kernel: 5, Stride: 2, Padding: 2, Groups: 1},
+		{Type: "conv", Out: 6, Kernel: 5, Stride: 1, Padding: 2, Groups: 1, Table: "XXXXXX"},
+		{Type: "subsample", Max: true},
 		{Type: "relu"},
 		{Type: "conv", Out: 8, Kernel: 3, Stride: 1, Padding: 1, Groups: 2},
 		{Type: "sigmoid"},
@@ -32,10 +33,10 @@ func TestListed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = "0 conv 6×14×14, 1 relu 6×14×14, 2 conv 8×14×14, 3 sigmoid 8×14×14, 4 maxpool 8×7×7, 5 lrn 8×7×7, " +
-		"6.0.0 conv 4×7×7, 6.0.1 relu 4×7×7, 6.1.0 conv 2×7×7, 6.1.1 relu 2×7×7, 6.1.2 conv 3×7×7, 6.1.3 relu 3×7×7, " +
-		"6.2.0 conv 1×7×7, 6.2.1 relu 1×7×7, 6.2.2 conv 2×7×7, 6.2.3 relu 2×7×7, 6.3.0 maxpool 8×7×7, 6.3.1 conv 5×7×7, 6.3.2 relu 5×7×7, " +
-		"7 tanh 14×7×7, 8 scaled_tanh 14×7×7, 9 avgpool 14×3×3, 10 flatten 126×1×1, 11 dropout 126×1×1, 12 linear 12×1×1, 13 gap 12×1×1, 14 linear 10×1×1"
+	const want = "0 conv 6×28×28, 1 subsample 6×14×14, 2 relu 6×14×14, 3 conv 8×14×14, 4 sigmoid 8×14×14, 5 maxpool 8×7×7, 6 lrn 8×7×7, " +
+		"7.0.0 conv 4×7×7, 7.0.1 relu 4×7×7, 7.1.0 conv 2×7×7, 7.1.1 relu 2×7×7, 7.1.2 conv 3×7×7, 7.1.3 relu 3×7×7, " +
+		"7.2.0 conv 1×7×7, 7.2.1 relu 1×7×7, 7.2.2 conv 2×7×7, 7.2.3 relu 2×7×7, 7.3.0 maxpool 8×7×7, 7.3.1 conv 5×7×7, 7.3.2 relu 5×7×7, " +
+		"8 tanh 14×7×7, 9 scaled_tanh 14×7×7, 10 avgpool 14×3×3, 11 flatten 126×1×1, 12 dropout 126×1×1, 13 linear 12×1×1, 14 gap 12×1×1, 15 linear 10×1×1"
 	var got []string
 	types := map[string]bool{"inception": true} // listed as what it is made of
 	for _, l := range net.Layers() {
@@ -62,6 +63,7 @@ func TestListedShapesThatDoNotMeet(t *testing.T) {
 		"too small, the smallest that work are 40×40: layer 0 (MaxPool 40×40)":    {{Type: "maxpool", Kernel: 40, Stride: 40}, {Type: "flatten"}, {Type: "linear", Out: 10}},
 		"images of 28×28 are too small":                                           {{Type: "maxpool", Kernel: 4096, Stride: 4096}, {Type: "flatten"}, {Type: "linear", Out: 10}},
 		"layer 0 (MaxPool 4096×4096), input 1×28×28: pooling window 4096×4096 is": {{Type: "maxpool", Kernel: 4096, Stride: 4096}, {Type: "maxpool", Kernel: 4096, Stride: 4096}, {Type: "linear", Out: 10}},
+		"its table has 2 rows for 1 channels of the input":                        {{Type: "conv", Out: 3, Kernel: 3, Stride: 1, Groups: 1, Table: "XX./.XX"}},
 		"from 1 to 6 channels in 2 groups":                                        {{Type: "conv", Out: 6, Kernel: 1, Stride: 1, Groups: 2}},
 		"parameters, at most 2147483647":                                          {{Type: "flatten"}, {Type: "linear", Out: 40000}, {Type: "linear", Out: 40000}, {Type: "linear", Out: 40000}, {Type: "linear", Out: 10}},
 	} {
