@@ -79,9 +79,9 @@ func BenchmarkPooling(b *testing.B) {
 func BenchmarkUpdate(b *testing.B) {
 	for _, n := range []int{1 << 16, 1 << 24} {
 		params, velocity, grad := Floats(n), Floats(n), Floats(n)
-		perByte(b, fmt.Sprintf("plain/%dMB", n>>18), 12*n, func(p *Pool) { Update(p, SGD{LR: 1e-3}, params, nil, grad) })
+		perByte(b, fmt.Sprintf("plain/%dMB", n>>18), 12*n, func(p *Pool) { Update(p, SGD{LR: 1e-3, Scale: 1}, params, nil, grad) })
 		perByte(b, fmt.Sprintf("momentum/%dMB", n>>18), 20*n, func(p *Pool) {
-			Update(p, SGD{LR: 1e-3, Momentum: 0.9, Decay: 1e-4}, params, velocity, grad)
+			Update(p, SGD{LR: 1e-3, Momentum: 0.9, Decay: 1e-4, Scale: 1}, params, velocity, grad)
 		})
 	}
 }

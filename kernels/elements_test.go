@@ -298,12 +298,12 @@ func TestDivide(t *testing.T) {
 func TestUpdate(t *testing.T) {
 	eachImpl(t, func(t *testing.T) {
 		for i, s := range []SGD{
-			{LR: 0.1},
-			{LR: 0.1, Decay: 0.01},
-			{LR: 0.3, Momentum: 0.9},
-			{LR: 0.2, Momentum: 0.8, Decay: 0.1},
-			{LR: 0.3, Momentum: 0.9, Nesterov: true},
-			{LR: 0.2, Momentum: 0.8, Decay: 0.1, Nesterov: true},
+			{LR: 0.1, Scale: 1},
+			{LR: 0.1, Decay: 0.01, Scale: 0.7},
+			{LR: 0.3, Momentum: 0.9, Scale: 0.1},
+			{LR: 0.2, Momentum: 0.8, Decay: 0.1, Scale: 1},
+			{LR: 0.3, Momentum: 0.9, Nesterov: true, Scale: 0.3},
+			{LR: 0.2, Momentum: 0.8, Decay: 0.1, Nesterov: true, Scale: 0.9},
 		} {
 			for _, n := range []int{1, 16, 75, 2*taskFloats + 33} {
 				checkUpdate(t, s, n, uint32(i))
@@ -313,11 +313,11 @@ func TestUpdate(t *testing.T) {
 }
 
 func FuzzUpdate(f *testing.F) {
-	f.Add(float32(0.1), float32(0.9), float32(0.01), true, 77, uint32(1))
-	f.Add(float32(0.1), float32(0), float32(0), false, 16, uint32(2))
-	f.Fuzz(func(t *testing.T, lr, momentum, decay float32, nesterov bool, n int, seed uint32) {
-		s := SGD{LR: lr, Momentum: momentum, Decay: decay, Nesterov: nesterov && momentum != 0}
-		if n < 1 || n > 1000 || lr-lr != 0 || momentum-momentum != 0 || decay-decay != 0 {
+	f.Add(float32(0.1), float32(0.9), float32(0.01), float32(0.5), true, 77, uint32(1))
+	f.Add(float32(0.1), float32(0), float32(0), float32(1), false, 16, uint32(2))
+	f.Fuzz(func(t *testing.T, lr, momentum, decay, scale float32, nesterov bool, n int, seed uint32) {
+		s := SGD{LR: lr, Momentum: momentum, Decay: decay, Nesterov: nesterov && momentum != 0, Scale: scale}
+		if n < 1 || n > 1000 || lr-lr != 0 || momentum-momentum != 0 || decay-decay != 0 || scale-scale != 0 {
 			t.Skip()
 		}
 		eachImpl(t, func(t *testing.T) { checkUpdate(t, s, n, seed) })
@@ -330,7 +330,7 @@ func checkUpdate(t *testing.T, s SGD, n int, seed uint32) {
 	params, velocity, grad := z.floats(n), z.floats(n), z.sparse(n)
 	wantP, wantV := make([]float32, n), make([]float32, n)
 	for i := range n {
-		g := grad[i]
+		g := float32(s.Scale * grad[i])
 		if s.Decay != 0 {
 			g += float32(s.Decay * params[i])
 		}

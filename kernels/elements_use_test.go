@@ -44,7 +44,7 @@ func TestElementsAllocateNothing(t *testing.T) {
 				AffineForward(p, ins, c, x, planes[:c], planes[:c], x)
 				AffineBackward(p, 2, c, x, x, planes[:c], cuts, x, planes[:c], planes[c:2*c])
 			},
-			"update": func() { Update(p, SGD{LR: 1}, x.V, nil, planes) },
+			"update": func() { Update(p, SGD{LR: 1, Scale: 1}, x.V, nil, planes) },
 		} {
 			if a := allocs.Steady(f); a != 0 {
 				t.Errorf("%s on %d threads: %v allocations", name, threads, a)

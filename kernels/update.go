@@ -9,16 +9,17 @@ import (
 type SGD struct {
 	LR, Momentum, Decay float32
 	Nesterov            bool
+	Scale               float32 // of the gradient; 1 leaves it as it is
 }
 
-// Update takes params and velocity one step further: with g = grad + Decay·p,
+// Update takes params and velocity one step further: with g = Scale·grad + Decay·p,
 //
 //	v = Momentum·v + g
 //	p = p − LR·v                    or, with Nesterov, p − LR·(g + Momentum·v)
 //
 // and without a momentum p = p − LR·g, velocity being nil. Every product is
 // rounded before it is added, unlike those of the other operations, and a Decay
-// of 0 leaves grad as it is. The lengths are one; a window of the vectors gets the
+// of 0 adds nothing, not even a zero. The lengths are one; a window of the vectors gets the
 // bits that it gets in the whole. p is nil for the caller's goroutine alone.
 func Update(p *Pool, s SGD, params, velocity, grad []float32) {
 	const op = "Update"
@@ -91,7 +92,7 @@ func (s *SGD) update(r *rows, params, velocity, grad []float32, low int) {
 		g: unsafe.Pointer(&grad[0]), y: unsafe.Pointer(&params[0]),
 		rows: 1, n: uintptr(len(params)),
 	}
-	r.s = [4]float32{s.LR, s.Decay, s.Momentum}
+	r.s = [4]float32{s.LR, s.Decay, s.Momentum, s.Scale}
 	op := opUpdate
 	r.x = r.y // not used
 	if s.Momentum != 0 {
@@ -108,9 +109,9 @@ func (s *SGD) update(r *rows, params, velocity, grad []float32, low int) {
 }
 
 func genericUpdate(r *rows, momentum, decay, nesterov bool) {
-	lr, d, mu := r.s[0], r.s[1], r.s[2]
+	lr, d, mu, scale := r.s[0], r.s[1], r.s[2], r.s[3]
 	for i := range int(r.n) {
-		p, v := element(r.y, 0, i), *element(r.g, 0, i)
+		p, v := element(r.y, 0, i), float32(scale**element(r.g, 0, i))
 		if decay {
 			v += float32(d * *p)
 		}

@@ -49,7 +49,7 @@ func threeSteps(t *testing.T, name string, side int, shares [][2]int) string {
 		for i := range root {
 			root[i] /= float32(len(first.batch.Labels))
 		}
-		o.Apply(state.Params, state.Slots[0], root, 0.01)
+		optim.NewUpdater(nil).Apply(state, o, root, 0.01, 1, false)
 		for _, w := range workers {
 			w.batch.Step++
 		}

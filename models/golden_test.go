@@ -105,8 +105,9 @@ func testGoldenModel(t *testing.T, c golden.Case, o nn.Options) {
 	}
 	pool := kernels.NewPool(2)
 	defer pool.Close()
-	p, sgd := net.NewPass(pool), goldenSGD(c)
-	logits, velocity := make([]float32, n*net.Classes()), make([]float32, len(params))
+	p, logits := net.NewPass(pool), make([]float32, n*net.Classes())
+	sgd, lr := goldenSGD(c)
+	state := optim.NewState([]optim.Tensor{{Name: "all", Dims: []int{len(params)}}}, params, sgd)
 	b := nn.Batch{Images: c.F32("x"), Cuts: []int{0, n / 2, n}}
 	for _, l := range c.I64("labels") {
 		b.Labels = append(b.Labels, int32(l))
@@ -124,19 +125,19 @@ func testGoldenModel(t *testing.T, c golden.Case, o nn.Options) {
 			near("grad.", grad)
 			c.Near(t, "loss", losses, bound)
 		}
-		sgd.Apply(params, velocity, grad, sgd.LR)
+		optim.NewUpdater(pool).Apply(state, sgd, grad, lr, 1, false)
 	}
 	near("after3.", params)
 	c.Near(t, "losses", append(losses, float32(p.Evaluate(params, b).Loss/float64(n))), bound)
 }
 
 // goldenSGD are the settings of a case's three steps.
-func goldenSGD(c golden.Case) optim.SGD {
+func goldenSGD(c golden.Case) (o optim.SGD, lr float32) {
 	sgd := c.Meta["sgd"].(map[string]any)
 	return optim.SGD{
-		LR: float32(sgd["lr"].(float64)), Momentum: float32(sgd["momentum"].(float64)),
+		Momentum:    float32(sgd["momentum"].(float64)),
 		WeightDecay: float32(sgd["weight_decay"].(float64)), Nesterov: sgd["nesterov"].(bool),
-	}
+	}, float32(sgd["lr"].(float64))
 }
 
 // TestGoldenModelNoticesChanges of any expected number.

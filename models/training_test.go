@@ -79,7 +79,7 @@ func train(t *testing.T, division []tree.Node, threads int) string {
 		for i := range root {
 			root[i] /= float32(n)
 		}
-		o.Apply(state.Params, state.Slots[0], root, 0.05)
+		optim.NewUpdater(pool).Apply(state, o, root, 0.05, 1, false)
 	}
 	return state.Digest().String()
 }

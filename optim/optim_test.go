@@ -13,7 +13,7 @@ import (
 	"convoy/kernels"
 )
 
-// velocity returns the slot that Apply takes, or nil where there is none.
+// velocity returns the optimizer's slot, or nil where there is none.
 func velocity(s *State) []float32 {
 	if len(s.Slots) == 0 {
 		return nil
@@ -21,32 +21,39 @@ func velocity(s *State) []float32 {
 	return s.Slots[0]
 }
 
-// apply updates the window of s that begins at offset.
-func apply(s *State, o SGD, offset int, grad []float32, lr float32) {
+// update is the definition: kernels.Update, which has golden tests of its own, on
+// the window of s that begins at offset, all of which decays.
+func update(s *State, o SGD, offset int, grad []float32, lr, clip float32) {
 	v := velocity(s)
 	if v != nil {
 		v = v[offset : offset+len(grad)]
 	}
-	o.Apply(s.Params[offset:offset+len(grad)], v, grad, lr)
+	k := kernels.SGD{LR: lr, Momentum: o.Momentum, Decay: o.WeightDecay, Nesterov: o.Nesterov, Scale: clip}
+	kernels.Update(nil, k, s.Params[offset:offset+len(grad)], v, grad)
 }
 
 // TestGoldenSGD follows PyTorch over five steps; lr_from_step changes the
-// learning rate on the way.
+// learning rate on the way, as a schedule of ours does.
 func TestGoldenSGD(t *testing.T) {
 	golden.Each(t, "sgd_*", func(t *testing.T, c golden.Case) {
-		o := FromJob(job.Optimizer{
-			LR: float32(c.Float("lr")), Momentum: float32(c.Float("momentum")),
-			WeightDecay: float32(c.Float("weight_decay")), Nesterov: c.Bool("nesterov"),
-		})
-		p := c.F32("p0")
-		s := NewState([]Tensor{{"p", c.Dims("p0")}}, p, o)
-		lr := o.LR
-		for i, step := range []string{"1", "2", "3", "4", "5"} {
-			if at, ok := c.Meta["lr_from_step"].([]any); ok && float64(i) == at[0] {
-				lr = float32(at[1].(float64))
+		r := job.Recipe{
+			Data: job.Data{Train: 1, Test: 1}, Epochs: 5, Batch: 1, MicroBatches: 1,
+			Optimizer: job.Optimizer{
+				LR: float32(c.Float("lr")), Momentum: float32(c.Float("momentum")),
+				WeightDecay: float32(c.Float("weight_decay")), Nesterov: c.Bool("nesterov"), DecayBiases: true,
+			},
+		}
+		if at, ok := c.Meta["lr_from_step"].([]any); ok {
+			r.Schedule = job.Schedule{
+				Type: job.ScheduleStep, Milestones: []int{int(at[0].(float64))}, Gamma: float32(at[1].(float64) / c.Float("lr")),
 			}
-			apply(s, o, 0, c.F32("g"+string(rune('0'+i))), lr)
-			c.Near(t, "p"+step, s.Params, 2e-6)
+		}
+		o := FromJob(r.Optimizer)
+		s := NewState([]Tensor{{"p", c.Dims("p0")}}, c.F32("p0"), o)
+		for i := range r.Epochs {
+			lr := r.LearningRate(i * r.Sequence().PerEpoch())
+			NewUpdater(nil).Apply(s, o, c.F32(fmt.Sprint("g", i)), lr, 1, false)
+			c.Near(t, fmt.Sprint("p", i+1), s.Params, 2e-6)
 		}
 		if c.Has("velocity5") != (velocity(s) != nil) {
 			t.Errorf("velocity kept: %t, PyTorch: %t", velocity(s) != nil, c.Has("velocity5"))
@@ -76,32 +83,6 @@ var optimizers = []SGD{
 	{Momentum: 0.8, Nesterov: true, WeightDecay: 0.001},
 }
 
-// TestWindows: applying a gradient in windows of any size gives the bits of
-// applying it whole, and leaves the gradient alone.
-func TestWindows(t *testing.T) {
-	const n = 1000
-	for _, o := range optimizers {
-		whole := NewState([]Tensor{{"p", []int{n}}}, wave(n, 1), o)
-		parts := NewState([]Tensor{{"p", []int{n}}}, wave(n, 1), o)
-		grad := wave(n, 2)
-		for step := range 3 {
-			apply(whole, o, 0, grad, 0.1)
-			size := 7 + 90*step
-			for i := 0; i < n; i += size {
-				apply(parts, o, i, grad[i:min(i+size, n)], 0.1)
-			}
-		}
-		if whole.Digest() != parts.Digest() {
-			t.Errorf("%+v: windows change the bits", o)
-		}
-		for i, g := range wave(n, 2) {
-			if grad[i] != g {
-				t.Fatalf("%+v: the gradient was changed", o)
-			}
-		}
-	}
-}
-
 // TestUpdater: whole states, shared out by leaves, get the bits and the digests
 // that they get otherwise.
 func TestUpdater(t *testing.T) {
@@ -114,12 +95,13 @@ func TestUpdater(t *testing.T) {
 			got := want.Clone()
 			for step := range 3 {
 				grad := wave(n, 2+step)
-				apply(want, o, 0, grad, 0.1)
-				sum := u.Apply(got, o, grad, 0.1, step == 2)
+				clip := 1 / float32(1+step)
+				update(want, o, 0, grad, 0.1, clip)
+				sum := u.Apply(got, o, grad, 0.1, clip, step == 2)
 				if step < 2 != sum.IsZero() || step == 2 && sum != want.Digest() {
 					t.Errorf("%+v: digest %s, want %s", o, sum, want.Digest())
 				}
-				if u.Gradient(grad, digest.Sums{Loss: 1.5, Correct: 3, Examples: 4}) != digest.OfGradient(grad, digest.Sums{Loss: 1.5, Correct: 3, Examples: 4}) {
+				if g, clip := u.Gradient(o, grad, digest.Sums{Loss: 1.5, Correct: 3, Examples: 4}); g != digest.OfGradient(grad, digest.Sums{Loss: 1.5, Correct: 3, Examples: 4}) || clip != 1 {
 					t.Errorf("the gradient's digest is another")
 				}
 			}
@@ -127,7 +109,7 @@ func TestUpdater(t *testing.T) {
 				t.Errorf("%+v: the state's digest is another", o)
 			}
 			grad := wave(n, 2)
-			if a := allocs.Steady(func() { u.Apply(got, o, grad, 0.1, false) }); a != 0 && !allocs.Race {
+			if a := allocs.Steady(func() { u.Apply(got, o, grad, 0.1, 1, false) }); a != 0 && !allocs.Race {
 				t.Errorf("%+v: %v allocations in an update", o, a)
 			}
 		}
@@ -137,16 +119,16 @@ func TestUpdater(t *testing.T) {
 		}
 		got := make([]float32, n)
 		for _, into := range [][]float32{got, sum} {
-			g, finite := u.Mean(into, sum, digest.Sums{Loss: 1, Examples: 24})
+			g, _, finite := u.Mean(SGD{}, into, sum, digest.Sums{Loss: 1, Examples: 24})
 			if g != digest.OfGradient(mean, digest.Sums{Loss: 1, Examples: 24}) || !finite || !slices.Equal(into, mean) {
 				t.Error("the mean is another")
 			}
 		}
 		sum[n-1] = float32(math.Inf(1))
-		if _, finite := u.Mean(got, sum, digest.Sums{Examples: 24}); finite {
+		if _, _, finite := u.Mean(SGD{}, got, sum, digest.Sums{Examples: 24}); finite {
 			t.Error("an infinite mean passes for finite")
 		}
-		if u.Gradient(nil, digest.Sums{Loss: 1, Examples: 3}) != digest.OfGradient(nil, digest.Sums{Loss: 1, Examples: 3}) {
+		if g, clip := u.Gradient(SGD{ClipNorm: 1e-9}, nil, digest.Sums{Loss: 1, Examples: 3}); g != digest.OfGradient(nil, digest.Sums{Loss: 1, Examples: 3}) || clip != 1 {
 			t.Error("the digest of no gradient is another")
 		}
 	}
@@ -158,7 +140,7 @@ func TestGoldenBits(t *testing.T) {
 	for i, o := range optimizers {
 		s := NewState([]Tensor{{"p", []int{500, 2}}}, wave(1000, 3), o)
 		for step := range 10 {
-			apply(s, o, 0, wave(1000, 4+step), 0.05)
+			NewUpdater(nil).Apply(s, o, wave(1000, 4+step), 0.05, 1, false)
 		}
 		if got := s.Digest().String(); got != want[i] {
 			t.Errorf("%+v: digest %q, want %q", o, got, want[i])
@@ -197,8 +179,9 @@ func TestMisfits(t *testing.T) {
 		f()
 	}
 	panics("layout", func() { NewState([]Tensor{{"p", []int{3, 3}}}, make([]float32, 8), SGD{}) })
-	panics("gradient", func() { SGD{}.Apply(make([]float32, 3), nil, make([]float32, 2), 1) })
-	panics("velocity", func() { SGD{Momentum: 0.5}.Apply(make([]float32, 3), nil, make([]float32, 3), 1) })
+	s := NewState([]Tensor{{"p", []int{3}}}, make([]float32, 3), SGD{})
+	panics("gradient", func() { NewUpdater(nil).Apply(s, SGD{}, make([]float32, 2), 1, 1, false) })
+	panics("velocity", func() { NewUpdater(nil).Apply(s, SGD{Momentum: 0.5}, make([]float32, 3), 1, 1, false) })
 }
 
 func BenchmarkApply(b *testing.B) {
@@ -217,10 +200,10 @@ func BenchmarkApply(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			const n = 61706
 			s := NewState([]Tensor{{"p", []int{n}}}, wave(n, 1), o)
-			g := wave(n, 2)
+			g, u := wave(n, 2), NewUpdater(nil)
 			b.SetBytes(4 * n)
 			for b.Loop() {
-				apply(s, o, 0, g, 1e-9)
+				u.Apply(s, o, g, 1e-9, 1, false)
 			}
 		})
 	}
@@ -238,7 +221,7 @@ func BenchmarkUpdater(b *testing.B) {
 			b.Run(fmt.Sprintf("momentum=%v/digest=%t", o.Momentum, withDigest), func(b *testing.B) {
 				b.SetBytes(int64(4 * n * (3 + 2*len(s.Slots))))
 				for b.Loop() {
-					u.Apply(s, o, g, 1e-9, withDigest)
+					u.Apply(s, o, g, 1e-9, 1, withDigest)
 				}
 			})
 		}

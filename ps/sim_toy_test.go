@@ -74,6 +74,6 @@ func simRecipe(microBatches int) job.Recipe {
 			Classes: 2, Channels: 1, Height: 1, Width: 1,
 		},
 		Epochs: 4, Batch: 10, MicroBatches: microBatches, Seed: 1, Algorithm: job.AlgorithmAuto, Loss: job.LossAuto,
-		Optimizer: job.Optimizer{LR: 0.1, Momentum: 0.9}, Schedule: job.Schedule{Type: job.ScheduleCosine, Gamma: 0.1, WarmupSteps: 3}, Wire: job.WireFloat32, ArithmeticVersion: job.ArithmeticVersion,
+		Optimizer: job.Optimizer{LR: 0.1, Momentum: 0.9, WeightDecay: 0.01, ClipNorm: 0.5}, Schedule: job.Schedule{Type: job.ScheduleCosine, Gamma: 0.1, WarmupSteps: 3}, Wire: job.WireFloat32, ArithmeticVersion: job.ArithmeticVersion,
 	}
 }

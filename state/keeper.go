@@ -181,7 +181,7 @@ func (k *Keeper) Next() (*Gradient, error) {
 
 func (k *Keeper) check(g *Gradient) error {
 	r := g.Row
-	sum := k.hands.Gradient(g.Data, sumsOf(r))
+	sum, clip := k.hands.Gradient(k.job.SGD, g.Data, sumsOf(r))
 	next := digest.Next(k.chain, sum)
 	switch {
 	case !bytes.Equal(r.Chain, k.chain[:]):
@@ -193,17 +193,18 @@ func (k *Keeper) check(g *Gradient) error {
 	case len(r.StateDigest) > 0 && !k.digest.IsZero() && !bytes.Equal(r.StateDigest, k.digest[:]):
 		return fmt.Errorf("%w: ours is %s, the leader's %x", ErrStateDiffers, k.digest, r.StateDigest)
 	}
-	return k.checkRow(r, len(g.Data))
+	return k.checkRow(r, clip, len(g.Data))
 }
 
-// checkRow compares what no digest covers with the recipe: it comes from
-// outside, and is used as it is.
-func (k *Keeper) checkRow(r *api.StepRow, floats int) error {
+// checkRow compares what no digest covers with the recipe and the gradient, of
+// which everybody finds the same clip factor: it comes from outside, and is used
+// as it is.
+func (k *Keeper) checkRow(r *api.StepRow, clip float32, floats int) error {
 	m := uint32(k.job.Recipe.MicroBatches)
 	examples, lr := k.job.Sequence.At(k.step).Examples, k.job.Recipe.LearningRate(k.step)
 	switch {
-	case r.LearningRate != lr || r.ClipFactor != 1:
-		return fmt.Errorf("its row has learning rate %g and clip factor %g, the recipe %g and 1", r.LearningRate, r.ClipFactor, lr)
+	case r.LearningRate != lr || r.ClipFactor != clip:
+		return fmt.Errorf("its row has learning rate %g and clip factor %g, want %g and %g", r.LearningRate, r.ClipFactor, lr, clip)
 	case int(r.Examples) != examples || r.Correct > r.Top5 || r.Top5 > r.Examples:
 		return fmt.Errorf("its row has %d and, within the top 5, %d of %d examples correct, the step has %d", r.Correct, r.Top5, r.Examples, examples)
 	case int64(r.Chunks) > int64(floats) || (r.Chunks == 0) != (floats == 0):
@@ -230,7 +231,7 @@ func (k *Keeper) Apply(g *Gradient) {
 	k.rows = append(k.rows, g.Row)
 	switch due := k.job.Sequence.DigestDue(k.step); {
 	case len(g.Data) > 0:
-		k.digest = k.hands.Apply(k.state, k.job.SGD, g.Data, g.Row.LearningRate, due)
+		k.digest = k.hands.Apply(k.state, k.job.SGD, g.Data, g.Row.LearningRate, g.Row.ClipFactor, due)
 	case !evaluated: // an evaluation leaves the state and its digest as they are
 		k.noteDigest()
 	}
@@ -254,24 +255,25 @@ func (k *Keeper) forget() {
 
 // NewRow closes a gradient from state t, or an evaluation, which has none.
 func (k *Keeper) NewRow(data []float32, sums Sums) *api.StepRow {
-	return k.row(k.hands.Gradient(data, sums), sums)
+	g, clip := k.hands.Gradient(k.job.SGD, data, sums)
+	return k.row(g, clip, sums)
 }
 
 // Mean divides the sum of the gradients from state t by the number of examples into
 // mean, which may be sum, and closes the gradient that it is then. finite is
 // whether all of it is.
 func (k *Keeper) Mean(mean, sum []float32, sums Sums) (row *api.StepRow, finite bool) {
-	g, finite := k.hands.Mean(mean, sum, sums)
-	return k.row(g, sums), finite
+	g, clip, finite := k.hands.Mean(k.job.SGD, mean, sum, sums)
+	return k.row(g, clip, sums), finite
 }
 
-func (k *Keeper) row(sum digest.Gradient, sums Sums) *api.StepRow {
+func (k *Keeper) row(sum digest.Gradient, clip float32, sums Sums) *api.StepRow {
 	next := digest.Next(k.chain, sum)
 	row := &api.StepRow{
 		RecipeHash: k.job.Hash[:], Step: uint64(k.step),
 		Chain: bytes.Clone(k.chain[:]), ChainNext: next[:], GradientDigest: sum[:],
 		LossSum: sums.Loss, Correct: uint32(sums.Correct), Top5: uint32(sums.Top5), Examples: uint32(sums.Examples),
-		LearningRate: k.job.Recipe.LearningRate(k.step), ClipFactor: 1,
+		LearningRate: k.job.Recipe.LearningRate(k.step), ClipFactor: clip,
 	}
 	if !k.digest.IsZero() {
 		row.StateDigest = bytes.Clone(k.digest[:])

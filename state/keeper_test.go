@@ -74,6 +74,10 @@ func TestNextRefuses(t *testing.T) {
 		"another state digest": {func(g *Gradient) { g.Row.StateDigest[0]++ }, "differs from the leader's"},
 		"another rate":         {func(g *Gradient) { g.Row.LearningRate *= 2 }, "learning rate"},
 		"no clip factor":       {func(g *Gradient) { g.Row.ClipFactor = 0 }, "clip factor"},
+		"not clipped":          {func(g *Gradient) { g.Row.ClipFactor = 1 }, "clip factor"},
+		"no number":            {func(g *Gradient) { g.Row.ClipFactor = float32(math.NaN()) }, "clip factor"},
+		"top 5 below correct":  {func(g *Gradient) { resum(g, 3, 2, 10) }, "within the top 5"},
+		"top 5 above all":      {func(g *Gradient) { resum(g, 3, 11, 10) }, "within the top 5"},
 		"too many chunks":      {func(g *Gradient) { g.Row.Chunks = testFloats + 1 }, "chunks"},
 		"an unknown worker":    {func(g *Gradient) { g.Row.Shares = []*api.Share{{Worker: 1, High: 1}} }, "micro-batches"},
 		"a share beyond M":     {func(g *Gradient) { g.Row.Workers, g.Row.Shares = []string{"w"}, []*api.Share{{High: 5}} }, "micro-batches"},
@@ -99,6 +103,15 @@ func TestNextRefuses(t *testing.T) {
 			}
 		})
 	}
+}
+
+// resum gives a gradient of the second step other counts, and their digests.
+func resum(g *Gradient, correct, top5, examples int) {
+	sums := Sums{Loss: g.Row.LossSum, Correct: correct, Top5: top5, Examples: examples}
+	sum := digest.OfGradient(g.Data, sums)
+	next := digest.Next(digest.Sum(g.Row.Chain), sum)
+	g.Row.GradientDigest, g.Row.ChainNext = sum[:], next[:]
+	g.Row.Correct, g.Row.Top5, g.Row.Examples = uint32(correct), uint32(top5), uint32(examples)
 }
 
 // Chunks of another run, of steps that are done or far away, and repeated ones

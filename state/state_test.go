@@ -26,7 +26,7 @@ func testJob() *Job {
 			Classes: 2, Channels: 1, Height: 1, Width: 1,
 		},
 		Epochs: 2, Batch: 10, MicroBatches: 4, Seed: 1, Algorithm: job.AlgorithmAuto, Loss: job.LossAuto,
-		Optimizer: job.Optimizer{LR: 0.5, Momentum: 0.5}, Schedule: job.Schedule{Type: job.ScheduleStep, Every: 1, Gamma: 0.5}, Wire: job.WireFloat32, ArithmeticVersion: job.ArithmeticVersion,
+		Optimizer: job.Optimizer{LR: 0.5, Momentum: 0.5, ClipNorm: 2}, Schedule: job.Schedule{Type: job.ScheduleStep, Every: 1, Gamma: 0.5}, Wire: job.WireFloat32, ArithmeticVersion: job.ArithmeticVersion,
 	})
 }
 

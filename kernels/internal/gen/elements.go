@@ -277,13 +277,14 @@ func (o update) setup(k *rowsKernel) func(u int) {
 	if !o.momentum {
 		k.operands = "gy"
 	}
-	lr, decay, momentum := k.vector(), k.vector(), k.vector()
-	for i, v := range []vec{lr, decay, momentum} {
+	lr, decay, momentum, scale := k.vector(), k.vector(), k.vector(), k.vector()
+	for i, v := range []vec{lr, decay, momentum, scale} {
 		k.broadcast(v, at(k.args, rowsS+4*i))
 	}
 	p, g, v := k.vector(), k.vector(), k.vector()
 	return func(u int) {
 		k.load(g, k.vectorOf(k.g, u))
+		k.mulv(g, scale, g)
 		k.load(p, k.vectorOf(k.y, u))
 		if o.decay {
 			k.mulv(v, decay, p)
