@@ -41,4 +41,5 @@ var leNet5 = Model{
 	Doc:    "LeNet-5 as published in 1998: subsampling that is trained, a sparse C3, RBF outputs; 32×32 grey digits",
 	Layers: leNet5Layers,
 	Input:  nn.Shape{C: 1, H: 32, W: 32},
+	Low:    -0.1, High: 1.175, // so that inputs have mean 0 and variance 1 or so
 }

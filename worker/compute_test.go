@@ -124,6 +124,63 @@ func TestFeedFollowsThePlan(t *testing.T) {
 	})
 }
 
+// patterns is examples of many pixels.
+type patterns struct{ indexed }
+
+func (s patterns) Example(i int, pixels []byte) int {
+	for k := range pixels {
+		pixels[k] = byte(i*31 + k*k)
+	}
+	return i % 2
+}
+
+// TestNodesSeeTheSameImages: whoever prepares a node's examples, ahead or not,
+// changes them to the same bits, and differently in the next epoch.
+func TestNodesSeeTheSameImages(t *testing.T) {
+	feeds(t, 3, func(t *testing.T, f *feed) {
+		f.set = &data.Set{Train: patterns{37}, Test: patterns{3}}
+		var err error
+		f.inputs, err = data.NewPreparation(data.Manifest{Channels: 3, Height: 8, Width: 8},
+			job.Input{Height: 11, Width: 9, Pad: 1, Normalize: job.NormalizeUnit},
+			job.Augment{Flip: true, Crop: 3, Brightness: 0.5, Contrast: 0.5, Saturation: 0.5}, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := &assignment{job: testJob(), feed: f}
+		images := map[int]map[int][]float32{} // by epoch and example
+		for _, nodes := range [][]tree.Node{{{Low: 0, High: 4}}, {{Low: 0, High: 2}, {Low: 2, High: 3}, {Low: 3, High: 4}}} {
+			for step := range f.sequence.Len() {
+				if f.sequence.At(step).Evaluation {
+					continue
+				}
+				f.follow(step, nodes, 1)
+				for _, n := range nodes {
+					a.batch(step, n)
+					for k, i := range f.now.indices {
+						image := f.now.images[k*f.inputs.Len():][:f.inputs.Len()]
+						seen := images[f.now.step.Epoch]
+						if seen == nil {
+							seen = map[int][]float32{}
+							images[f.now.step.Epoch] = seen
+						}
+						if seen[i] == nil {
+							seen[i] = slices.Clone(image)
+						} else if !slices.Equal(seen[i], image) {
+							t.Errorf("step %d, node %v: example %d is another image", step, n, i)
+						}
+					}
+				}
+				f.rest()
+			}
+		}
+		for i, image := range images[0] {
+			if len(images[0]) != 37 || slices.Equal(image, images[1][i]) {
+				t.Errorf("example %d of %d is the same in both epochs", i, len(images[0]))
+			}
+		}
+	})
+}
+
 // slow lets others run while an example is read.
 type slow struct{ indexed }
 

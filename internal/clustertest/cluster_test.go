@@ -46,6 +46,22 @@ func TestOneJobOneHash(t *testing.T) {
 	}
 }
 
+// TestOneHashOfChangedImages: examples are changed at random, resized and
+// normalised by whoever computes them, to the same bits.
+func TestOneHashOfChangedImages(t *testing.T) {
+	plain := job(2, 1)
+	augmented := plain + "input: {resize: 30x26, pad: 1, normalize: dataset}\naugment: {flip: true, crop: 3, brightness: 0.3, contrast: 0.3}\n"
+	want := hashOf(t, Config{Workers: 1, Threads: 2}, augmented)
+	for _, cfg := range []Config{{Workers: 1, Threads: 1}, {Replicas: 3, Workers: 3, Threads: 1}} {
+		if got := hashOf(t, cfg, augmented); got != want {
+			t.Errorf("%+v: digest %s, want %s", cfg, got, want)
+		}
+	}
+	if hashOf(t, Config{Workers: 1}, plain) == want {
+		t.Error("the changes change nothing")
+	}
+}
+
 func TestAnotherSeedGivesAnotherHash(t *testing.T) {
 	c := Start(t, Config{Workers: 1})
 	one, two := c.Submit(job(1, 1), Small()), c.Submit(job(1, 2), Small())
