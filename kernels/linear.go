@@ -17,6 +17,7 @@ type FullyConnected struct {
 	xt     []float32    // x in panels [n/cols][I][cols], zeros for missing examples
 	packed []float32    // x in chunks [I/chunk][n][chunk] where its rows would be in each other's way in the cache
 	tail   []float32    // [n][16]: what is left of x's rows after whole 16s, then a one
+	leaves []treeLeaf   // of BackwardWeights' examples
 	call   linearCall
 }
 

@@ -8,146 +8,158 @@ package kernels
 func transposeAVX512(m *matrices)
 
 //go:noescape
-func tree1x1AVX512(t *treeTile)
+func tree1x16AVX512(t *treeTile)
 
 //go:noescape
-func tree1x2AVX512(t *treeTile)
+func tree2x16AVX512(t *treeTile)
 
 //go:noescape
-func tree1x3AVX512(t *treeTile)
+func tree3x16AVX512(t *treeTile)
 
 //go:noescape
-func tree1x4AVX512(t *treeTile)
+func tree4x16AVX512(t *treeTile)
 
 //go:noescape
-func tree1x5AVX512(t *treeTile)
+func tree5x16AVX512(t *treeTile)
 
 //go:noescape
-func tree1x6AVX512(t *treeTile)
+func tree6x16AVX512(t *treeTile)
 
 //go:noescape
-func tree1x7AVX512(t *treeTile)
+func tree7x16AVX512(t *treeTile)
 
 //go:noescape
-func tree2x1AVX512(t *treeTile)
+func tree8x16AVX512(t *treeTile)
 
 //go:noescape
-func tree2x2AVX512(t *treeTile)
+func tree9x16AVX512(t *treeTile)
 
 //go:noescape
-func tree2x3AVX512(t *treeTile)
+func tree10x16AVX512(t *treeTile)
 
 //go:noescape
-func tree2x4AVX512(t *treeTile)
+func tree11x16AVX512(t *treeTile)
 
 //go:noescape
-func tree2x5AVX512(t *treeTile)
+func tree12x16AVX512(t *treeTile)
 
 //go:noescape
-func tree2x6AVX512(t *treeTile)
+func tree13x16AVX512(t *treeTile)
 
 //go:noescape
-func tree2x7AVX512(t *treeTile)
+func tree14x16AVX512(t *treeTile)
 
 //go:noescape
-func tree4x1AVX512(t *treeTile)
+func tree1x32AVX512(t *treeTile)
 
 //go:noescape
-func tree4x2AVX512(t *treeTile)
+func tree2x32AVX512(t *treeTile)
 
 //go:noescape
-func tree4x3AVX512(t *treeTile)
+func tree3x32AVX512(t *treeTile)
 
 //go:noescape
-func tree4x4AVX512(t *treeTile)
+func tree4x32AVX512(t *treeTile)
 
 //go:noescape
-func tree4x5AVX512(t *treeTile)
+func tree5x32AVX512(t *treeTile)
 
 //go:noescape
-func tree4x6AVX512(t *treeTile)
+func tree6x32AVX512(t *treeTile)
 
 //go:noescape
-func tree4x7AVX512(t *treeTile)
+func tree7x32AVX512(t *treeTile)
 
 //go:noescape
-func tree8x1AVX512(t *treeTile)
+func tree8x32AVX512(t *treeTile)
 
 //go:noescape
-func tree8x2AVX512(t *treeTile)
+func tree9x32AVX512(t *treeTile)
 
 //go:noescape
-func tree8x3AVX512(t *treeTile)
+func tree10x32AVX512(t *treeTile)
 
 //go:noescape
-func tree8x4AVX512(t *treeTile)
+func tree11x32AVX512(t *treeTile)
 
 //go:noescape
-func tree8x5AVX512(t *treeTile)
+func tree12x32AVX512(t *treeTile)
 
 //go:noescape
-func tree8x6AVX512(t *treeTile)
+func tree13x32AVX512(t *treeTile)
 
 //go:noescape
-func tree8x7AVX512(t *treeTile)
+func tree14x32AVX512(t *treeTile)
 
 //go:noescape
 func transposeAVX2(m *matrices)
 
 //go:noescape
-func tree1x1AVX2(t *treeTile)
+func tree1x16AVX2(t *treeTile)
 
 //go:noescape
-func tree1x2AVX2(t *treeTile)
+func tree2x16AVX2(t *treeTile)
 
 //go:noescape
-func tree1x3AVX2(t *treeTile)
+func tree3x16AVX2(t *treeTile)
 
 //go:noescape
-func tree2x1AVX2(t *treeTile)
+func tree4x16AVX2(t *treeTile)
 
 //go:noescape
-func tree2x2AVX2(t *treeTile)
+func tree5x16AVX2(t *treeTile)
 
 //go:noescape
-func tree2x3AVX2(t *treeTile)
-
-//go:noescape
-func tree4x1AVX2(t *treeTile)
-
-//go:noescape
-func tree4x2AVX2(t *treeTile)
-
-//go:noescape
-func tree4x3AVX2(t *treeTile)
-
-//go:noescape
-func tree8x1AVX2(t *treeTile)
-
-//go:noescape
-func tree8x2AVX2(t *treeTile)
-
-//go:noescape
-func tree8x3AVX2(t *treeTile)
+func tree6x16AVX2(t *treeTile)
 
 var avx512Linear = linearVectors{
 	transpose: transposeAVX512,
-	treeRows:  7,
-	trees: [4][maxTreeRows + 1]func(t *treeTile){
-		{1: tree1x1AVX512, 2: tree1x2AVX512, 3: tree1x3AVX512, 4: tree1x4AVX512, 5: tree1x5AVX512, 6: tree1x6AVX512, 7: tree1x7AVX512},
-		{1: tree2x1AVX512, 2: tree2x2AVX512, 3: tree2x3AVX512, 4: tree2x4AVX512, 5: tree2x5AVX512, 6: tree2x6AVX512, 7: tree2x7AVX512},
-		{1: tree4x1AVX512, 2: tree4x2AVX512, 3: tree4x3AVX512, 4: tree4x4AVX512, 5: tree4x5AVX512, 6: tree4x6AVX512, 7: tree4x7AVX512},
-		{1: tree8x1AVX512, 2: tree8x2AVX512, 3: tree8x3AVX512, 4: tree8x4AVX512, 5: tree8x5AVX512, 6: tree8x6AVX512, 7: tree8x7AVX512},
+	trees: [3][maxRows + 1]func(t *treeTile){
+		1: {
+			1:  tree1x16AVX512,
+			2:  tree2x16AVX512,
+			3:  tree3x16AVX512,
+			4:  tree4x16AVX512,
+			5:  tree5x16AVX512,
+			6:  tree6x16AVX512,
+			7:  tree7x16AVX512,
+			8:  tree8x16AVX512,
+			9:  tree9x16AVX512,
+			10: tree10x16AVX512,
+			11: tree11x16AVX512,
+			12: tree12x16AVX512,
+			13: tree13x16AVX512,
+			14: tree14x16AVX512,
+		},
+		2: {
+			1:  tree1x32AVX512,
+			2:  tree2x32AVX512,
+			3:  tree3x32AVX512,
+			4:  tree4x32AVX512,
+			5:  tree5x32AVX512,
+			6:  tree6x32AVX512,
+			7:  tree7x32AVX512,
+			8:  tree8x32AVX512,
+			9:  tree9x32AVX512,
+			10: tree10x32AVX512,
+			11: tree11x32AVX512,
+			12: tree12x32AVX512,
+			13: tree13x32AVX512,
+			14: tree14x32AVX512,
+		},
 	},
 }
 
 var avx2Linear = linearVectors{
 	transpose: transposeAVX2,
-	treeRows:  3,
-	trees: [4][maxTreeRows + 1]func(t *treeTile){
-		{1: tree1x1AVX2, 2: tree1x2AVX2, 3: tree1x3AVX2},
-		{1: tree2x1AVX2, 2: tree2x2AVX2, 3: tree2x3AVX2},
-		{1: tree4x1AVX2, 2: tree4x2AVX2, 3: tree4x3AVX2},
-		{1: tree8x1AVX2, 2: tree8x2AVX2, 3: tree8x3AVX2},
+	trees: [3][maxRows + 1]func(t *treeTile){
+		1: {
+			1: tree1x16AVX2,
+			2: tree2x16AVX2,
+			3: tree3x16AVX2,
+			4: tree4x16AVX2,
+			5: tree5x16AVX2,
+			6: tree6x16AVX2,
+		},
 	},
 }

@@ -8,96 +8,33 @@ package kernels
 func transposeNEON(m *matrices)
 
 //go:noescape
-func tree1x1NEON(t *treeTile)
+func tree1x16NEON(t *treeTile)
 
 //go:noescape
-func tree1x2NEON(t *treeTile)
+func tree2x16NEON(t *treeTile)
 
 //go:noescape
-func tree1x3NEON(t *treeTile)
+func tree3x16NEON(t *treeTile)
 
 //go:noescape
-func tree1x4NEON(t *treeTile)
+func tree4x16NEON(t *treeTile)
 
 //go:noescape
-func tree1x5NEON(t *treeTile)
+func tree5x16NEON(t *treeTile)
 
 //go:noescape
-func tree1x6NEON(t *treeTile)
-
-//go:noescape
-func tree1x7NEON(t *treeTile)
-
-//go:noescape
-func tree2x1NEON(t *treeTile)
-
-//go:noescape
-func tree2x2NEON(t *treeTile)
-
-//go:noescape
-func tree2x3NEON(t *treeTile)
-
-//go:noescape
-func tree2x4NEON(t *treeTile)
-
-//go:noescape
-func tree2x5NEON(t *treeTile)
-
-//go:noescape
-func tree2x6NEON(t *treeTile)
-
-//go:noescape
-func tree2x7NEON(t *treeTile)
-
-//go:noescape
-func tree4x1NEON(t *treeTile)
-
-//go:noescape
-func tree4x2NEON(t *treeTile)
-
-//go:noescape
-func tree4x3NEON(t *treeTile)
-
-//go:noescape
-func tree4x4NEON(t *treeTile)
-
-//go:noescape
-func tree4x5NEON(t *treeTile)
-
-//go:noescape
-func tree4x6NEON(t *treeTile)
-
-//go:noescape
-func tree4x7NEON(t *treeTile)
-
-//go:noescape
-func tree8x1NEON(t *treeTile)
-
-//go:noescape
-func tree8x2NEON(t *treeTile)
-
-//go:noescape
-func tree8x3NEON(t *treeTile)
-
-//go:noescape
-func tree8x4NEON(t *treeTile)
-
-//go:noescape
-func tree8x5NEON(t *treeTile)
-
-//go:noescape
-func tree8x6NEON(t *treeTile)
-
-//go:noescape
-func tree8x7NEON(t *treeTile)
+func tree6x16NEON(t *treeTile)
 
 var neonLinear = linearVectors{
 	transpose: transposeNEON,
-	treeRows:  7,
-	trees: [4][maxTreeRows + 1]func(t *treeTile){
-		{1: tree1x1NEON, 2: tree1x2NEON, 3: tree1x3NEON, 4: tree1x4NEON, 5: tree1x5NEON, 6: tree1x6NEON, 7: tree1x7NEON},
-		{1: tree2x1NEON, 2: tree2x2NEON, 3: tree2x3NEON, 4: tree2x4NEON, 5: tree2x5NEON, 6: tree2x6NEON, 7: tree2x7NEON},
-		{1: tree4x1NEON, 2: tree4x2NEON, 3: tree4x3NEON, 4: tree4x4NEON, 5: tree4x5NEON, 6: tree4x6NEON, 7: tree4x7NEON},
-		{1: tree8x1NEON, 2: tree8x2NEON, 3: tree8x3NEON, 4: tree8x4NEON, 5: tree8x5NEON, 6: tree8x6NEON, 7: tree8x7NEON},
+	trees: [3][maxRows + 1]func(t *treeTile){
+		1: {
+			1: tree1x16NEON,
+			2: tree2x16NEON,
+			3: tree3x16NEON,
+			4: tree4x16NEON,
+			5: tree5x16NEON,
+			6: tree6x16NEON,
+		},
 	},
 }

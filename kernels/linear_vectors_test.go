@@ -28,26 +28,25 @@ func TestTranspose(t *testing.T) {
 }
 
 func TestTrees(t *testing.T) {
+	cuts := [][]int{{0, 3}, {0, 1, 3, 4, 4}, {0, 0, 5, 5, 5, 6, 7, 11, 13}, {0, 2, 300}}
 	eachImpl(t, func(t *testing.T) {
-		for levels := range 4 {
-			for rows := 1; rows <= active.treeRows; rows++ {
-				z := noise(levels*8 + rows)
-				k, n := [maxTreeLeaves]uintptr{}, 0
-				for m := range 1 << levels {
-					k[m] = uintptr((m*5+rows)%4 + 1)
-					n += int(k[m])
-				}
-				a, b := z.floats(n*(rows+2)), z.floats(n*50)
-				run := func(f func(t *treeTile)) []float32 {
-					c := Floats(rows * 64)
-					f(&treeTile{
+		for i, cut := range cuts {
+			leaves, n := linearPieces.leaves(nil, cut), cut[len(cut)-1]
+			for rows := 1; rows <= active.rows; rows++ {
+				z := noise(i*16 + rows)
+				columns := 16 * (1 + (i+rows)%5)
+				a, b := z.floats(n*(rows+2)), z.floats(n*90)
+				run := func(i *isa) []float32 {
+					c, stack := Floats(rows*96), Floats(treeStack(cut, active))
+					i.tree(&treeTile{
 						a: unsafe.Pointer(&a[0]), aStep: uintptr(4 * (rows + 2)),
-						b: unsafe.Pointer(&b[0]), bStep: 4 * 50,
-						c: unsafe.Pointer(&c[0]), cRow: 4 * 64, groups: 3, stream: uintptr(rows % 2), k: k,
-					})
+						b: unsafe.Pointer(&b[0]), bStep: 4 * 90,
+						c: unsafe.Pointer(&c[0]), cRow: 4 * 96, stream: uintptr(rows % 2),
+						leaves: unsafe.Pointer(&leaves[0]), count: uintptr(len(leaves)), stack: unsafe.Pointer(&stack[0]),
+					}, rows, columns)
 					return c
 				}
-				sameBits(t, fmt.Sprintf("%d×%d", 1<<levels, rows), run(active.trees[levels][rows]), run(generic.trees[levels][rows]))
+				sameBits(t, fmt.Sprintf("%v, %d×%d", cut, rows, columns), run(active), run(generic))
 			}
 		}
 	})

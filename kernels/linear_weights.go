@@ -7,7 +7,7 @@ import "unsafe"
 // row of C is written in that many pieces, which memory likes to be long.
 func treeChunk(n int) int { return min(max(treeFloats/n, 128), 2048) &^ 15 }
 
-const treeFloats = 32 << 10
+const treeFloats = 16 << 10
 
 // streamFloats is how large gradients are that are not kept in the cache for
 // whoever reads them next: they would not stay there.
@@ -21,10 +21,20 @@ func (l *FullyConnected) backwardWeights() {
 		l.packed = grow(l.packed, l.packedFloats(call.n))
 		p.run((l.s.I+treeChunk(call.n)-1)/treeChunk(call.n), (*chunkJob)(l))
 	}
-	rows := l.isa.treeRows * max(1, min(8, l.s.O/l.isa.treeRows/(4*p.threads)))
+	l.leaves = linearPieces.leaves(l.leaves, call.cuts)
+	rows := l.isa.rows * max(1, min(8, l.s.O/l.isa.rows/(4*p.threads)))
 	call.outputs = newPartition(l.s.O, rows)
-	p.reserve((stackDepth(call.cuts) + 2) * maxTreeRows * treeChunk(call.n))
+	p.reserve(l.weightsSpace())
 	p.run(call.outputs.parts, (*linearWeightsJob)(l))
+}
+
+// linearPieces cuts the sums over examples: those of an image of one pixel.
+var linearPieces = newPixelPieces(Conv{C: 1, H: 1, W: 1, O: 1, KH: 1, KW: 1, StrideH: 1, StrideW: 1})
+
+// weightsSpace is the floats that a linearWeightsJob works in: gradients of its
+// outputs, the last columns of a tile, and the stack.
+func (l *FullyConnected) weightsSpace() int {
+	return l.call.n*l.call.outputs.longest() + 16*l.isa.rows + treeStack(l.call.cuts, l.isa)
 }
 
 // packedFloats is the size of packed, 0 where the rows of x are read in place: only
@@ -68,10 +78,20 @@ func (j *linearWeightsJob) do(thread, task int) {
 	l := (*FullyConnected)(j)
 	call, s := &l.call, l.s
 	o, outputs := call.outputs.part(task)
+	tiles := newPartition(outputs, l.isa.rows)
+	space := call.pool.space(thread, l.weightsSpace())
+	gy, space := space[:call.n*outputs], space[call.n*outputs:]
+	last, stack := space[:16*l.isa.rows], space[16*l.isa.rows:]
+	for q := range tiles.parts {
+		r, rows := tiles.part(q)
+		gatherColumns(gy[call.n*r:], rows, call.gy[o+r:], s.O, call.n)
+	}
 	t := &call.pool.locals[thread].tree
-	whole := s.I &^ 15
-	tiles := newPartition(outputs, l.isa.treeRows)
-	chunk := treeChunk(call.n)
+	stream := uintptr(0)
+	if len(call.gw) >= streamFloats && uintptr(unsafe.Pointer(&call.gw[0]))%alignment == 0 && s.I%16 == 0 {
+		stream = 1
+	}
+	whole, chunk := s.I&^15, treeChunk(call.n)
 	for i := 0; i < whole; i += chunk {
 		width := min(chunk, whole-i)
 		b, bStep := &call.x[i], s.I
@@ -80,16 +100,18 @@ func (j *linearWeightsJob) do(thread, task int) {
 		}
 		for q := range tiles.parts {
 			r, rows := tiles.part(q)
-			*t = treeTile{b: unsafe.Pointer(b), bStep: uintptr(4 * bStep), groups: uintptr(width / 16)}
+			l.prepareTree(t, gy[call.n*r:], rows, stack)
+			t.b, t.bStep, t.stream = unsafe.Pointer(b), uintptr(4*bStep), stream
 			t.c, t.cRow = unsafe.Pointer(&call.gw[(o+r)*s.I+i]), uintptr(4*s.I)
-			l.treeTile(thread, t, o+r, rows)
+			l.isa.tree(t, rows, width)
 		}
 	}
-	last := call.pool.space(thread, (stackDepth(call.cuts)+2)*maxTreeRows*treeChunk(call.n))[:maxTreeRows*16]
 	for q := range tiles.parts {
 		r, rows := tiles.part(q)
-		*t = treeTile{b: unsafe.Pointer(&l.tail[0]), bStep: 4 * 16, c: unsafe.Pointer(&last[0]), cRow: 4 * 16, groups: 1}
-		l.treeTile(thread, t, o+r, rows)
+		l.prepareTree(t, gy[call.n*r:], rows, stack)
+		t.b, t.bStep = unsafe.Pointer(&l.tail[0]), 4*16
+		t.c, t.cRow = unsafe.Pointer(&last[0]), 4*16
+		l.isa.tree(t, rows, 16)
 		for i := range rows {
 			left := copy(call.gw[(o+r+i)*s.I+whole:(o+r+i+1)*s.I], last[16*i:])
 			if call.gb != nil {
@@ -100,52 +122,20 @@ func (j *linearWeightsJob) do(thread, task int) {
 	*t = treeTile{}
 }
 
-// treeTile sums a tile of some outputs from o on over the micro-batches.
-func (l *FullyConnected) treeTile(thread int, t *treeTile, o, rows int) {
-	cuts := l.call.cuts
-	t.a, t.aStep = unsafe.Pointer(&l.call.gy[o]), uintptr(4*l.s.O)
-	levels, regular := t.count(cuts, 1, piece, len(l.isa.trees))
-	if regular {
-		if len(l.call.gw) >= streamFloats && (uintptr(t.c)|t.cRow)%alignment == 0 {
-			t.stream = 1
-		}
-		l.isa.trees[levels][rows](t)
-		return
+// prepareTree sets t up for some rows of gy, [n][rows].
+func (l *FullyConnected) prepareTree(t *treeTile, gy []float32, rows int, stack []float32) {
+	*t = treeTile{
+		a: unsafe.Pointer(&gy[0]), aStep: uintptr(4 * rows),
+		leaves: unsafe.Pointer(&l.leaves[0]), count: uintptr(len(l.leaves)), stack: unsafe.Pointer(&stack[0]),
 	}
-	l.irregularTree(thread, *t, rows)
 }
 
-// irregularTree is treeTile for micro-batches that are absent, too many or too
-// long: piece by piece.
-func (l *FullyConnected) irregularTree(thread int, whole treeTile, rows int) {
-	call := &l.call
-	local := &call.pool.locals[thread]
-	t, size := &local.tree, rows*int(whole.groups)*16
-	stack := call.pool.space(thread, (stackDepth(call.cuts)+2)*maxTreeRows*treeChunk(call.n))[maxTreeRows*16:]
-	*t = whole
-	t.cRow = 64 * whole.groups
-	var order treeOrder
-	depth := 0
-	for m := range len(call.cuts) - 1 {
-		low, high := call.cuts[m], call.cuts[m+1]
-		for n := low; n < high; n += piece {
-			t.k[0] = uintptr(min(piece, high-n))
-			t.a, t.b = unsafe.Add(whole.a, n*int(whole.aStep)), unsafe.Add(whole.b, n*int(whole.bStep))
-			t.c = unsafe.Pointer(&stack[depth*size])
-			l.isa.trees[0][rows](t)
-			depth++
-			if n > low {
-				depth--
-				l.isa.addTo(local, stack[(depth-1)*size:][:size], stack[depth*size:][:size])
-			}
+// gatherColumns makes n rows of so many columns, pitch apart in src, contiguous.
+func gatherColumns(dst []float32, columns int, src []float32, pitch, n int) {
+	for k := range n {
+		to, from := dst[k*columns:][:columns], src[k*pitch:][:columns]
+		for i := range to {
+			to[i] = from[i]
 		}
-		for range order.after(low < high) {
-			depth--
-			l.isa.addTo(local, stack[(depth-1)*size:][:size], stack[depth*size:][:size])
-		}
-	}
-	for r := range rows {
-		columns := int(whole.groups) * 16
-		copy(unsafe.Slice((*float32)(unsafe.Add(whole.c, r*int(whole.cRow))), columns), stack[r*columns:])
 	}
 }

@@ -1,9 +1,6 @@
 package kernels
 
-import (
-	"math/bits"
-	"unsafe"
-)
+import "unsafe"
 
 // A pointwiseGradient is backward-weights of a 1×1 convolution of stride 1 without
 // padding: the product of gy, transposed, with x, pixel by pixel. A task computes
@@ -14,6 +11,7 @@ type pointwiseGradient struct {
 	isa      *isa
 	outputs  partition
 	channels partition // in 16s
+	leaves   []treeLeaf
 	call     weightCall
 }
 
@@ -25,6 +23,8 @@ func pointwise(s Conv) bool {
 func (g *pointwiseGradient) run(p *Pool, x, gy Maps, cuts []int, gw, gb []float32) {
 	g.call = weightCall{p, x, gy, cuts, gw, gb}
 	g.divide(p.threads)
+	pieces := newPixelPieces(g.s)
+	g.leaves = pieces.leaves(g.leaves, cuts)
 	p.reserve(g.scratch())
 	p.run(g.outputs.parts*g.channels.parts, (*pointwiseJob)(g))
 	g.call = weightCall{}
@@ -58,8 +58,22 @@ func (g *pointwiseGradient) blockFloats() int {
 }
 
 func (g *pointwiseGradient) scratch() int {
-	return piece*g.isa.cols + stackDepth(g.call.cuts)*g.blockFloats()
+	sums := piece*g.isa.cols + stackDepth(g.call.cuts)*g.blockFloats()
+	if g.fewPixels() {
+		return max(sums, g.pixels()*g.isa.rows+treeStack(g.call.cuts, g.isa))
+	}
+	return sums
 }
+
+// treePixels is up to how many pixels the operands of a tile stay in a core's cache
+// over all micro-batches.
+const treePixels = 2048
+
+func (g *pointwiseGradient) pixels() int {
+	return g.call.cuts[len(g.call.cuts)-1] * g.s.OutH() * g.s.OutW()
+}
+
+func (g *pointwiseGradient) fewPixels() bool { return g.pixels() <= treePixels }
 
 // A pointwiseJob computes a block of the weights' gradients a task.
 type pointwiseJob pointwiseGradient
@@ -88,7 +102,10 @@ func (j *pointwiseJob) do(thread, task int) {
 	space := call.pool.space(thread, g.scratch())
 	b.copied = space[:piece*g.isa.cols]
 	stack, size := space[len(b.copied):], g.blockFloats()
-	trees := g.trees(l, b)
+	trees := g.fewPixels()
+	if trees {
+		g.trees(l, b, space)
+	}
 	if !trees || b.bias {
 		g.sum(l, b, stack, size, trees)
 	}
@@ -103,46 +120,25 @@ func (j *pointwiseJob) do(thread, task int) {
 	*b.t, *b = tile{}, pointwiseBlock{}
 }
 
-// trees computes the block by tree kernels, if each micro-batch is a single piece.
-func (g *pointwiseGradient) trees(l *local, b *pointwiseBlock) bool {
-	call, t := &g.call, &l.tree
-	*t = treeTile{aStep: uintptr(4 * call.gy.Pitch), bStep: uintptr(4 * call.x.Pitch), cRow: uintptr(4 * g.s.C)}
-	levels, ok := t.count(call.cuts, g.s.OutH()*g.s.OutW(), piece, len(g.isa.trees))
-	if !ok {
-		return false
-	}
-	tiles := newPartition(b.outputs, g.isa.treeRows)
-	chunk := treeChunk(call.cuts[len(call.cuts)-1] * g.s.OutH() * g.s.OutW())
-	for c := 0; c < b.channels; c += chunk {
-		t.groups = uintptr(min(chunk, b.channels-c) / 16)
-		t.b = call.x.at(0, b.channel+c)
-		for q := range tiles.parts {
-			o, rows := tiles.part(q)
-			t.a = call.gy.at(0, b.output+o)
-			t.c = unsafe.Pointer(&call.gw[(b.output+o)*g.s.C+b.channel+c])
-			g.isa.trees[levels][rows](t)
+// trees computes the block a tile at a time, over all micro-batches.
+func (g *pointwiseGradient) trees(l *local, b *pointwiseBlock, space []float32) {
+	call, n := &g.call, g.pixels()
+	gy, stack := space[:n*g.isa.rows], space[n*g.isa.rows:]
+	t, tiles := &l.tree, newPartition(b.outputs, g.isa.rows)
+	for q := range tiles.parts {
+		o, rows := tiles.part(q)
+		gatherColumns(gy, rows, call.gy.V[b.output+o:], call.gy.Pitch, n)
+		for c := 0; c < b.channels; c += treeChunk(n) {
+			*t = treeTile{
+				a: unsafe.Pointer(&gy[0]), aStep: uintptr(4 * rows),
+				b: call.x.at(0, b.channel+c), bStep: uintptr(4 * call.x.Pitch),
+				c: unsafe.Pointer(&call.gw[(b.output+o)*g.s.C+b.channel+c]), cRow: uintptr(4 * g.s.C),
+				leaves: unsafe.Pointer(&g.leaves[0]), count: uintptr(len(g.leaves)), stack: unsafe.Pointer(&stack[0]),
+			}
+			g.isa.tree(t, rows, min(treeChunk(n), b.channels-c))
 		}
 	}
 	*t = treeTile{}
-	return true
-}
-
-// count sets t's counts of products for micro-batches of unit products an example;
-// ok is false if one is absent or has more than limit, or there are more than the
-// kernels' levels.
-func (t *treeTile) count(cuts []int, unit, limit, maxLevels int) (levels int, ok bool) {
-	levels = bits.Len(uint(len(cuts)-1)) - 1
-	if levels >= maxLevels {
-		return levels, false
-	}
-	for m := range len(cuts) - 1 {
-		n := (cuts[m+1] - cuts[m]) * unit
-		if n == 0 || n > limit {
-			return levels, false
-		}
-		t.k[m] = uintptr(n)
-	}
-	return levels, true
 }
 
 // sum leaves the sums of the block, or of the bias alone, at the bottom of the stack.

@@ -7,18 +7,19 @@ import (
 )
 
 // linear emits what fully connected layers need beside the tiles: transposition,
-// and the sums over micro-batches in registers.
+// and sums over micro-batches.
 func linear(w *writer) string {
 	var tables strings.Builder
 	f := w.kernel("transpose", "m *matrices", transpose)
-	fmt.Fprintf(&tables, "\nvar %sLinear = linearVectors{\n\ttranspose: %s,\n\ttreeRows: %d,\n\ttrees: [4][maxTreeRows + 1]func(t *treeTile){\n", w.name, f, w.treeRows())
-	for levels := range 4 {
-		tables.WriteString("\t\t{")
-		for r := 1; r <= w.treeRows(); r++ {
-			f := w.kernel(fmt.Sprintf("tree%dx%d", 1<<levels, r), "t *treeTile", func(a *asm) { treeKernel(a, levels, r) })
-			fmt.Fprintf(&tables, "%d: %s, ", r, f)
+	fmt.Fprintf(&tables, "\nvar %sLinear = linearVectors{\n\ttranspose: %s,\n\ttrees: [3][maxRows + 1]func(t *treeTile){\n", w.name, f)
+	rows, columns := w.tileSize()
+	for c := 1; c <= columns; c++ {
+		fmt.Fprintf(&tables, "\t\t%d: {\n", c)
+		for r := 1; r <= rows; r++ {
+			f := w.kernel(fmt.Sprintf("tree%dx%d", r, 16*c), "t *treeTile", func(a *asm) { treeKernel(a, r, c) })
+			fmt.Fprintf(&tables, "\t\t\t%d: %s,\n", r, f)
 		}
-		tables.WriteString("},\n")
+		tables.WriteString("\t\t},\n")
 	}
 	tables.WriteString("\t},\n}\n")
 	return tables.String()
@@ -143,78 +144,80 @@ const (
 	treeCRow
 	treeGroups
 	treeStream
-	treeK
+	treeLeaves
+	treeCount
+	treeStack
 )
 
-// treeRows is the most rows of a tree kernel: four sums of each row stay in
-// registers.
-func (t *target) treeRows() int {
-	if t.name == "avx2" {
-		return 3
-	}
-	return 7
-}
+// Offsets in the struct treeLeaf, and its size.
+const (
+	leafK         = 0
+	leafAdditions = 8
+	leafSize      = 16
+)
 
-// treeKernel emits the sums of rows over 2^levels micro-batches, added in tree
-// order.
-func treeKernel(a *asm, levels, rows int) {
-	ap, aStep, bp, bStep := a.argument(treeA), a.argument(treeAStep), a.argument(treeB), a.argument(treeBStep)
-	c, cRow, groups := a.argument(treeC), a.argument(treeCRow), a.argument(treeGroups)
-	if squares := bits.Len(uint(16/a.lanes)) - 1; squares > 0 {
-		a.shiftLeft(groups, squares)
-	}
-	k, b, p := a.pointer(), a.pointer(), a.pointer()
-	x, t := a.vector(), a.vector()
-	var sums [][]vec
-	for range levels + 1 {
-		sums = append(sums, a.take(rows))
-	}
-	leaf := 0
-	var node func(level, at int)
-	node = func(level, set int) {
-		if level > 0 {
-			node(level-1, set)
-			node(level-1, set+1)
-			for r, v := range sums[set] {
-				a.addv(v, v, sums[set+1][r])
-			}
-			return
+// treeKernel emits the sums of a tile over the leaves of a tree. The sums of a leaf
+// are in registers, those that wait for their sibling on a stack.
+func treeKernel(a *asm, rows, columns16 int) {
+	k := newTileKernel(a, rows, columns16, true)
+	ap, b := k.rowPtrs[0], a.argument(treeB)
+	k.bPtr, k.bStep, k.aStep = a.pointer(), a.argument(treeBStep), a.argument(treeAStep)
+	c, groups := a.argument(treeC), a.argument(treeGroups)
+	leaf, left, stack, count := a.pointer(), a.pointer(), a.pointer(), a.pointer()
+	onStack := func(f func(v vec, m mem)) {
+		for i, v := range k.sums {
+			f(v, at(stack, i*a.bytes()))
 		}
-		for _, v := range sums[set] {
+	}
+	size := len(k.sums) * a.bytes()
+	a.loop(groups, func() {
+		a.move(k.bPtr, b)
+		a.loadPointer(ap, a.args, treeA)
+		a.loadPointer(leaf, a.args, treeLeaves)
+		a.loadPointer(left, a.args, treeCount)
+		a.loadPointer(stack, a.args, treeStack)
+		first, next, whole := a.label(), a.label(), a.label()
+		a.jump(first)
+		a.place(next)
+		onStack(a.store)
+		a.addConst(stack, size)
+		a.place(first)
+		for _, v := range k.sums {
 			a.zero(v)
 		}
-		a.loadPointer(k, a.args, treeK+8*leaf)
-		leaf++
-		a.loop(k, func() {
-			a.load(x, at(b, 0))
-			for r, v := range sums[set] {
-				a.fmaBroadcast(v, x, at(ap, 4*r), t)
-			}
-			a.add(b, bStep)
-			a.add(ap, aStep)
+		a.loadPointer(count, leaf, leafK)
+		a.unrolled(count, 4, k.step, k.advance)
+		a.loadPointer(count, leaf, leafAdditions)
+		a.jumpIfZero(count, whole)
+		a.loop(count, func() {
+			a.addConst(stack, -size)
+			onStack(func(v vec, m mem) { a.addMem(v, v, m, k.t[0]) })
 		})
-	}
-	a.loop(groups, func() {
-		a.move(b, bp)
-		a.loadPointer(ap, a.args, treeA)
-		node(levels, 0)
-		stored, plain := a.label(), a.label()
-		a.move(p, c)
-		a.loadPointer(k, a.args, treeStream)
-		a.jumpIfZero(k, plain)
-		for _, v := range sums[0] {
-			a.storeStream(v, at(p, 0))
-			a.add(p, cRow)
-		}
-		a.jump(stored)
-		a.place(plain)
-		for _, v := range sums[0] {
-			a.store(v, at(p, 0))
-			a.add(p, cRow)
-		}
-		a.place(stored)
-		a.addConst(bp, a.bytes())
-		a.addConst(c, a.bytes())
+		a.place(whole)
+		a.addConst(leaf, leafSize)
+		a.countDown(left, 1, next, true)
+		k.storeTree(c, leaf, left)
+		a.addConst(b, k.width*a.bytes())
+		a.addConst(c, k.width*a.bytes())
 	})
+	cached := a.label()
+	a.loadPointer(count, a.args, treeStream)
+	a.jumpIfZero(count, cached)
 	a.fence()
+	a.place(cached)
+}
+
+// storeTree stores the sums of a tile to c; p and t are registers for it.
+func (k *tileKernel) storeTree(c, p, t ptr) {
+	stored, plain := k.label(), k.label()
+	k.move(p, c)
+	k.loadPointer(t, k.args, treeStream)
+	k.jumpIfZero(t, plain)
+	k.loadPointer(t, k.args, treeCRow)
+	k.eachRow(p, t, k.storeStream)
+	k.jump(stored)
+	k.place(plain)
+	k.loadPointer(t, k.args, treeCRow)
+	k.eachRow(p, t, k.store)
+	k.place(stored)
 }
