@@ -22,6 +22,7 @@ var convs = []Conv{
 	{C: 300, H: 2, W: 2, O: 2, KH: 1, KW: 1, StrideH: 1, StrideW: 1},
 	{C: 48, H: 2, W: 3, O: 21, KH: 1, KW: 1, StrideH: 1, StrideW: 1},
 	{C: 16, H: 12, W: 13, O: 16, KH: 1, KW: 1, StrideH: 1, StrideW: 1},
+	{C: 16, H: 40, W: 53, O: 3, KH: 1, KW: 1, StrideH: 1, StrideW: 1}, // above treePixels
 	{C: 2, H: 3, W: 3, O: 90, KH: 3, KW: 3, StrideH: 1, StrideW: 1, PadH: 1, PadW: 1},
 	{C: 1, H: 2, W: 300, O: 2, KH: 2, KW: 2, StrideH: 1, StrideW: 1},
 	{C: 6, H: 7, W: 6, O: 34, KH: 3, KW: 2, StrideH: 1, StrideW: 2, PadH: 1, PadW: 1, Groups: 2},
