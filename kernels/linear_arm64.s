@@ -55,6 +55,50 @@ l2:
 	BGT l1
 	RET
 
+// func gatherPanelsNEON(p *panelGather)
+TEXT ·gatherPanelsNEON(SB), NOSPLIT, $0-8
+	MOVD p+0(FP), R0
+	MOVD 0(R0), R1
+	MOVD 8(R0), R2
+	MOVD 16(R0), R3
+	MOVD 24(R0), R4
+	MOVD 32(R0), R5
+l1:
+	MOVD R1, R8
+	MOVD R2, R11
+	LSL $3, R11, R11
+	ADD R1, R11, R11
+	MOVD R3, R9
+	MOVD 40(R0), R6
+l2:
+	MOVD R9, R10
+	MOVD 48(R0), R7
+l3:
+	PRFM (R11), PLDL2KEEP
+	ADD $64, R11, R11
+	FMOVQ (R8), F0
+	FMOVQ 16(R8), F1
+	FMOVQ 32(R8), F2
+	FMOVQ 48(R8), F3
+	FMOVQ F0, (R10)
+	FMOVQ F1, 16(R10)
+	FMOVQ F2, 32(R10)
+	FMOVQ F3, 48(R10)
+	ADD $64, R8, R8
+	ADD $64, R10, R10
+	SUBS $1, R7, R7
+	BGT l3
+	ADD R4, R9, R9
+	SUBS $1, R6, R6
+	BGT l2
+	ADD R2, R1, R1
+	MOVD 48(R0), R7
+	LSL $6, R7, R7
+	ADD R7, R3, R3
+	SUBS $1, R5, R5
+	BGT l1
+	RET
+
 // func tree1x16NEON(t *treeTile)
 TEXT ·tree1x16NEON(SB), NOSPLIT, $0-8
 	MOVD t+0(FP), R0

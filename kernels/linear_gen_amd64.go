@@ -8,6 +8,9 @@ package kernels
 func transposeAVX512(m *matrices)
 
 //go:noescape
+func gatherPanelsAVX512(p *panelGather)
+
+//go:noescape
 func tree1x16AVX512(t *treeTile)
 
 //go:noescape
@@ -95,6 +98,9 @@ func tree14x32AVX512(t *treeTile)
 func transposeAVX2(m *matrices)
 
 //go:noescape
+func gatherPanelsAVX2(p *panelGather)
+
+//go:noescape
 func tree1x16AVX2(t *treeTile)
 
 //go:noescape
@@ -114,6 +120,7 @@ func tree6x16AVX2(t *treeTile)
 
 var avx512Linear = linearVectors{
 	transpose: transposeAVX512,
+	gather:    gatherPanelsAVX512,
 	trees: [3][maxRows + 1]func(t *treeTile){
 		1: {
 			1:  tree1x16AVX512,
@@ -152,6 +159,7 @@ var avx512Linear = linearVectors{
 
 var avx2Linear = linearVectors{
 	transpose: transposeAVX2,
+	gather:    gatherPanelsAVX2,
 	trees: [3][maxRows + 1]func(t *treeTile){
 		1: {
 			1: tree1x16AVX2,

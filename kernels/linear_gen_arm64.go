@@ -8,6 +8,9 @@ package kernels
 func transposeNEON(m *matrices)
 
 //go:noescape
+func gatherPanelsNEON(p *panelGather)
+
+//go:noescape
 func tree1x16NEON(t *treeTile)
 
 //go:noescape
@@ -27,6 +30,7 @@ func tree6x16NEON(t *treeTile)
 
 var neonLinear = linearVectors{
 	transpose: transposeNEON,
+	gather:    gatherPanelsNEON,
 	trees: [3][maxRows + 1]func(t *treeTile){
 		1: {
 			1: tree1x16NEON,

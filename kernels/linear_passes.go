@@ -133,16 +133,30 @@ func (l *FullyConnected) fillBias(sums []float32, first, last, o, outputs int) {
 	}
 }
 
+// dataPanels is how many panels of inputs a task has at most: it reads as much of
+// each row of w at a time.
+const dataPanels = 8
+
+// fewExamples is up to how many tiles of examples read w where it is: a copy has to
+// serve more of them to be worth its time.
+const fewExamples = 2
+
 // backwardData is a product with gy's rows as the tiles' rows and w's columns as
 // columns.
 func (l *FullyConnected) backwardData() {
 	call, p := &l.call, l.call.pool
 	panels := (l.s.I + l.isa.cols - 1) / l.isa.cols
-	call.inputs = newPartition(panels, max(1, min(4, panels/(4*p.threads))))
+	call.inputs = newPartition(panels, max(1, min(dataPanels, panels/(4*p.threads))))
 	tiles := (call.n + l.isa.rows - 1) / l.isa.rows
 	call.examples = newPartition(call.n, l.isa.rows*((tiles+p.parts(call.inputs.parts, tiles)-1)/p.parts(call.inputs.parts, tiles)))
-	p.reserve((piece + call.examples.longest()) * l.isa.cols)
+	p.reserve(l.dataSpace())
 	p.run(call.inputs.parts*call.examples.parts, (*linearDataJob)(l))
+}
+
+// dataSpace is the floats that a linearDataJob works in: a piece of w's panels, and
+// the sums of the last panel.
+func (l *FullyConnected) dataSpace() int {
+	return (piece*l.call.inputs.longest() + l.call.examples.longest()) * l.isa.cols
 }
 
 // A linearDataJob computes some panels of inputs of some examples a task.
@@ -153,19 +167,31 @@ func (j *linearDataJob) do(thread, task int) {
 	call, cols := &l.call, l.isa.cols
 	first, panels := call.inputs.part(task / call.examples.parts)
 	n, examples := call.examples.part(task % call.examples.parts)
+	space := call.pool.space(thread, l.dataSpace())
 	t := &call.pool.locals[thread].tile
-	*t = tile{aRow: uintptr(4 * l.s.O), segs: 1, low: noLow}
-	for o := 0; o < l.s.O; o += piece {
-		for i := first * cols; i < min((first+panels)*cols, l.s.I); i += cols {
-			if i+cols <= l.s.I {
-				t.b, t.bStep = unsafe.Pointer(&call.w[o*l.s.I+i]), uintptr(4*l.s.I)
-				t.c, t.cRow = unsafe.Pointer(&call.gx[n*l.s.I+i]), uintptr(4*l.s.I)
-				l.dataTiles(t, n, examples, o, cols)
+	*t = tile{aRow: uintptr(4 * l.s.O), segs: 1, low: noLow, cRow: uintptr(4 * l.s.I)}
+	whole := min(panels, l.s.I/cols-first)
+	for o := 0; o < l.s.O && whole > 0; o += piece {
+		rows, i := min(piece, l.s.O-o), first*cols
+		b, bStep, panel := unsafe.Pointer(&call.w[o*l.s.I+i]), 4*l.s.I, 4*cols
+		if examples > fewExamples*l.isa.rows {
+			g := &call.pool.locals[thread].gather
+			*g = panelGather{
+				src: b, srcRow: uintptr(bStep), dst: unsafe.Pointer(&space[0]), dstPanel: uintptr(4 * rows * cols),
+				rows: uintptr(rows), panels: uintptr(whole), width: uintptr(cols / 16),
 			}
+			l.isa.gather(g)
+			b, bStep, panel = g.dst, 4*cols, 4*rows*cols
+			*g = panelGather{}
+		}
+		for q := range whole {
+			t.b, t.bStep = unsafe.Add(b, q*panel), uintptr(bStep)
+			t.c = unsafe.Pointer(&call.gx[n*l.s.I+i+q*cols])
+			l.dataTiles(t, n, examples, o, cols)
 		}
 	}
-	if i := l.s.I / cols * cols; i < min((first+panels)*cols, l.s.I) {
-		l.lastInputs(t, call.pool.space(thread, (piece+examples)*cols), n, examples, i)
+	if whole < panels {
+		l.lastInputs(t, space, n, examples, (first+whole)*cols)
 	}
 	*t = tile{}
 }

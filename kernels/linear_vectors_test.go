@@ -27,6 +27,30 @@ func TestTranspose(t *testing.T) {
 	})
 }
 
+func TestGatherPanels(t *testing.T) {
+	eachImpl(t, func(t *testing.T) {
+		for rows := 1; rows <= 3; rows++ {
+			for panels := 1; panels <= 3; panels++ {
+				for width := 1; width <= 2; width++ {
+					z := noise(rows)
+					columns := 16*width*panels + 3
+					src := z.floats(rows * columns)
+					run := func(f func(g *panelGather)) []float32 {
+						dst := stale(panels * (16*width*rows + 5))
+						f(&panelGather{
+							src: unsafe.Pointer(&src[0]), srcRow: uintptr(4 * columns),
+							dst: unsafe.Pointer(&dst[0]), dstPanel: uintptr(4 * (16*width*rows + 5)),
+							rows: uintptr(rows), panels: uintptr(panels), width: uintptr(width),
+						})
+						return dst
+					}
+					sameBits(t, fmt.Sprintf("%d×%d×%d", rows, panels, 16*width), run(active.gather), run(generic.gather))
+				}
+			}
+		}
+	})
+}
+
 func TestTrees(t *testing.T) {
 	cuts := [][]int{{0, 3}, {0, 1, 3, 4, 4}, {0, 0, 5, 5, 5, 6, 7, 11, 13}, {0, 2, 300}}
 	eachImpl(t, func(t *testing.T) {

@@ -49,5 +49,6 @@ type local struct {
 	lanes     laneThread
 	matrices  matrices
 	tree      treeTile
+	gather    panelGather
 	_         [alignment]byte // no cache line belongs to two threads
 }

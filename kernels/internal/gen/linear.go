@@ -11,7 +11,8 @@ import (
 func linear(w *writer) string {
 	var tables strings.Builder
 	f := w.kernel("transpose", "m *matrices", transpose)
-	fmt.Fprintf(&tables, "\nvar %sLinear = linearVectors{\n\ttranspose: %s,\n\ttrees: [3][maxRows + 1]func(t *treeTile){\n", w.name, f)
+	g := w.kernel("gatherPanels", "p *panelGather", gatherPanels)
+	fmt.Fprintf(&tables, "\nvar %sLinear = linearVectors{\n\ttranspose: %s,\n\tgather: %s,\n\ttrees: [3][maxRows + 1]func(t *treeTile){\n", w.name, f, g)
 	rows, columns := w.tileSize()
 	for c := 1; c <= columns; c++ {
 		fmt.Fprintf(&tables, "\t\t%d: {\n", c)
@@ -132,6 +133,56 @@ func (a *asm) interleave(size string, upper bool, d, x, y vec) {
 		half = "H"
 	}
 	a.line("VUNPCK%s%s %s, %s, %s", half, size, a.reg(y), a.reg(x), a.reg(d))
+}
+
+// Offsets in the struct panelGather of package kernels.
+const (
+	gatherSrc = 8 * iota
+	gatherSrcRow
+	gatherDst
+	gatherDstPanel
+	gatherRows
+	gatherPanelCount
+	gatherWidth
+)
+
+// gatherPanels emits the copy of a matrix to panels, row by row. Rows are too far
+// apart for the processor to see what comes: the eighth one from here is prefetched.
+func gatherPanels(a *asm) {
+	src, srcRow := a.argument(gatherSrc), a.argument(gatherSrcRow)
+	dst, dstPanel := a.argument(gatherDst), a.argument(gatherDstPanel)
+	rows, panels, width := a.argument(gatherRows), a.pointer(), a.pointer()
+	from, to, p, ahead := a.pointer(), a.pointer(), a.pointer(), a.pointer()
+	v := a.take(16 / a.lanes)
+	a.loop(rows, func() {
+		a.move(from, src)
+		a.move(ahead, srcRow)
+		a.shiftLeft(ahead, 3)
+		a.add(ahead, src)
+		a.move(to, dst)
+		a.loadPointer(panels, a.args, gatherPanelCount)
+		a.loop(panels, func() {
+			a.move(p, to)
+			a.loadPointer(width, a.args, gatherWidth)
+			a.loop(width, func() {
+				a.prefetchSecond(at(ahead, 0))
+				a.addConst(ahead, 64)
+				for i, r := range v {
+					a.load(r, at(from, i*a.bytes()))
+				}
+				for i, r := range v {
+					a.store(r, at(p, i*a.bytes()))
+				}
+				a.addConst(from, 64)
+				a.addConst(p, 64)
+			})
+			a.add(to, dstPanel)
+		})
+		a.add(src, srcRow)
+		a.loadPointer(width, a.args, gatherWidth)
+		a.shiftLeft(width, 6)
+		a.add(dst, width)
+	})
 }
 
 // Offsets in the struct treeTile of package kernels.
