@@ -1,6 +1,7 @@
 package data
 
 import (
+	"encoding/binary"
 	"fmt"
 	"sync"
 
@@ -123,6 +124,13 @@ func (p *Preparation) bordered(out []float32, src []byte, values *[256]float32) 
 // lookUp does out[i] = values[src[i]].
 func lookUp(out []float32, src []byte, values *[256]float32) {
 	out = out[:len(src)]
+	for ; len(src) >= 8; src, out = src[8:], out[8:] {
+		v, eight := binary.LittleEndian.Uint64(src), (*[8]float32)(out)
+		eight[0], eight[1] = values[byte(v)], values[byte(v>>8)]
+		eight[2], eight[3] = values[byte(v>>16)], values[byte(v>>24)]
+		eight[4], eight[5] = values[byte(v>>32)], values[byte(v>>40)]
+		eight[6], eight[7] = values[byte(v>>48)], values[byte(v>>56)]
+	}
 	for i, v := range src {
 		out[i] = values[v]
 	}

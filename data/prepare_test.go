@@ -202,7 +202,7 @@ func BenchmarkPrepare(b *testing.B) {
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			p := prepared(b, c.m, c.in, c.a)
-			split := kept(noise(c.m.ImageBytes()))
+			var split Split = kept(noise(c.m.ImageBytes()))
 			images, labels := make([]float32, p.Len()), make([]int32, 1)
 			indices := make([]int, 1)
 			b.ReportAllocs()

@@ -1,6 +1,9 @@
 package data
 
-import "fmt"
+import (
+	"encoding/binary"
+	"fmt"
+)
 
 // Resize returns images of channels × height × width bytes, channel by channel
 // and row by row, at another size, as Resizer does it.
@@ -71,41 +74,56 @@ func (r *Resizer) resizeColumns(words []uint64, src []byte) {
 	pairs := r.pairs()
 	for y := range r.height {
 		row, out := src[y*r.width:(y+1)*r.width], words[y*pairs:(y+1)*pairs]
-		clear(out)
+		x := 0
 		if r.columns.n == 2 {
-			for x, f := range r.columns.first {
-				w := r.columns.weights[2*x : 2*x+2]
-				sum := w[0]*uint64(row[f]) + w[1]*uint64(row[f+1]) + roundUp
-				out[x/2] |= sum >> fractionBits << (32 * (x & 1))
-			}
-			continue
+			x = r.columns.grow(out, row)
 		}
-		for x := range r.toWidth {
-			f, weights := r.columns.at(x)
-			sum := uint64(roundUp)
-			for k, w := range weights {
-				sum += w * uint64(row[f+k])
+		for ; x < pairs; x++ {
+			if out[x] = r.columns.pixel(row, 2*x); 2*x+1 < r.toWidth {
+				out[x] |= r.columns.pixel(row, 2*x+1) << 32
 			}
-			out[x/2] |= sum >> fractionBits << (32 * (x & 1))
 		}
 	}
+}
+
+// pixel is new pixel x of a row.
+func (t *taps) pixel(row []byte, x int) uint64 {
+	sum := uint64(roundUp)
+	for k, w := range t.weights[x*t.n : (x+1)*t.n] {
+		sum += w * uint64(row[t.first[x]+k])
+	}
+	return sum >> fractionBits
+}
+
+// grow makes the whole pairs of a row by two weights each, what an image that
+// grows takes, and returns how many they are.
+func (t *taps) grow(out []uint64, row []byte) int {
+	whole := len(t.first) / 2
+	out = out[:whole]
+	for x := range out {
+		f, w := t.first[2*x:2*x+2:2*x+2], t.weights[4*x:4*x+4:4*x+4]
+		p, q := row[f[0]:f[0]+2], row[f[1]:f[1]+2]
+		low := w[0]*uint64(p[0]) + w[1]*uint64(p[1])
+		high := w[2]*uint64(q[0]) + w[3]*uint64(q[1])
+		out[x] = (low + high<<32 + bothUp) >> fractionBits & (0xff<<32 | 0xff)
+	}
+	return whole
 }
 
 // resizeRows adds rows up, two pixels at a time: neither half of a word reaches
 // 2³².
 func (r *Resizer) resizeRows(dst []byte, words []uint64) {
-	const both = roundUp<<32 | roundUp
 	pairs := r.pairs()
 	for y := range r.toHeight {
 		out := dst[y*r.toWidth : (y+1)*r.toWidth]
-		f, weights := r.rows.at(y)
+		f, weights := r.rows.first[y], r.rows.weights[y*r.rows.n:(y+1)*r.rows.n]
 		rows := words[f*pairs : (f+len(weights))*pairs]
 		if len(weights) == 2 {
 			addTwo(out, rows[:pairs], rows[pairs:], weights[0], weights[1])
 			continue
 		}
 		for x := range pairs {
-			sum := uint64(both)
+			sum := uint64(bothUp)
 			for k, w := range weights {
 				sum += w * rows[k*pairs+x]
 			}
@@ -114,18 +132,28 @@ func (r *Resizer) resizeRows(dst []byte, words []uint64) {
 	}
 }
 
-// addTwo is the sum of two rows, by far the most frequent one.
+// bothUp is roundUp for both halves of a word.
+const bothUp = roundUp<<32 | roundUp
+
+// addTwo is the sum of two rows, what an image that grows takes: eight pixels at
+// a time, then the rest.
 func addTwo(out []byte, a, b []uint64, wa, wb uint64) {
-	const both = roundUp<<32 | roundUp
 	b = b[:len(a)]
-	for len(out) >= 2 {
-		sum := wa*a[0] + wb*b[0] + both
-		out[0], out[1] = byte(sum>>fractionBits), byte(sum>>(32+fractionBits))
-		out, a, b = out[2:], a[1:], b[1:]
+	x := 0
+	for ; 2*x+8 <= len(out); x += 4 {
+		p, q, eight := a[x:x+4:x+4], b[x:x+4:x+4], out[2*x:2*x+8]
+		v := packed(wa*p[0]+wb*q[0]) | packed(wa*p[1]+wb*q[1])<<16 | packed(wa*p[2]+wb*q[2])<<32 | packed(wa*p[3]+wb*q[3])<<48
+		binary.LittleEndian.PutUint64(eight, v)
 	}
-	if len(out) == 1 {
-		unpack(out, 0, wa*a[0]+wb*b[0]+both)
+	for ; x < len(a); x++ {
+		unpack(out, x, wa*a[x]+wb*b[x]+bothUp)
 	}
+}
+
+// packed is the two pixels of a sum, rounded, in 16 bits.
+func packed(sum uint64) uint64 {
+	v := (sum + bothUp) >> fractionBits
+	return v&0xff | v>>24&0xff00
 }
 
 // unpack writes the pixels of pair x, of which the last may lack its second.
@@ -181,9 +209,4 @@ func newTaps(from, to int) taps {
 		}
 	}
 	return t
-}
-
-// at returns the first pixel that new pixel i is made of, and the weights.
-func (t *taps) at(i int) (first int, weights []uint64) {
-	return t.first[i], t.weights[i*t.n : (i+1)*t.n]
 }
