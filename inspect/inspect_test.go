@@ -211,7 +211,7 @@ func TestSetOutsideOfItsRun(t *testing.T) {
 	if names := tr.ClassNames(); names[3] != "3" {
 		t.Errorf("class names %v", names)
 	}
-	if err := tr.TakeNames(set.Manifest); err != nil || tr.ClassNames()[3] != "colour d" {
+	if err := tr.Meet(set.Manifest); err != nil || tr.ClassNames()[3] != "colour d" {
 		t.Errorf("class names %v, %v", tr.ClassNames(), err)
 	}
 	digits := mustOpen(t, write(t, "lenet-relu", data.Digits().Manifest))
@@ -334,7 +334,7 @@ func TestPictureRefuses(t *testing.T) {
 func TestPredict(t *testing.T) {
 	set := colourful(t)
 	tr := mustOpen(t, write(t, "lenet-relu", set.Manifest))
-	if err := tr.TakeNames(set.Manifest); err != nil {
+	if err := tr.Meet(set.Manifest); err != nil {
 		t.Fatal(err)
 	}
 	a, err := tr.Picture(save(t, "a.png", 32, 32, func(x, y int) color.Color { return color.NRGBA{uint8(8 * x), uint8(8 * y), 100, 255} }), false)

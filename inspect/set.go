@@ -1,7 +1,6 @@
 package inspect
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -84,12 +83,16 @@ func (t *Trained) Accepts(m data.Manifest) error {
 	return nil
 }
 
-// TakeNames has the classes named as in a data set that the network accepts, for
-// a checkpoint that lies outside of its run.
-func (t *Trained) TakeNames(m data.Manifest) error {
-	if m.Classes != t.Recipe.Data.Classes {
-		return errors.Join(t.Accepts(m))
+// Meet shows the network a data set that it is to be asked about, which it must
+// accept: the classes are named as there. If it is the very set that it was
+// trained on, a checkpoint outside of its run needs nothing else.
+func (t *Trained) Meet(m data.Manifest) error {
+	if err := t.Accepts(m); err != nil {
+		return err
 	}
-	t.manifest = &m
+	if m.Digest().String() == t.Recipe.Data.Manifest {
+		t.manifest = &m
+	}
+	t.names = classNames(m)
 	return nil
 }

@@ -38,7 +38,8 @@ type Trained struct {
 	Net    *nn.Net
 	Params []float32 // as Net wants them
 
-	manifest *data.Manifest // of the data that it was trained on, where that is at hand
+	manifest *data.Manifest // of the data that it was trained on, nil where that is not at hand
+	names    []string       // of the classes
 }
 
 // Open reads a trained network: a checkpoint's file, or the folder of a run, of
@@ -65,8 +66,14 @@ func Open(run string) (*Trained, error) {
 	if err := t.fits(state.Layout); err != nil {
 		return nil, err
 	}
-	t.manifest, err = t.findManifest()
-	return t, err
+	if t.manifest, err = t.findManifest(); err != nil {
+		return nil, err
+	}
+	t.names = classNames(data.Manifest{Classes: t.Recipe.Data.Classes})
+	if t.manifest != nil {
+		t.names = classNames(*t.manifest)
+	}
+	return t, nil
 }
 
 // fits compares the checkpoint's tensors with the network's.
@@ -90,13 +97,8 @@ func (t *Trained) Parameters() map[string]*tensor.Dense {
 }
 
 // ClassNames returns a name for each class: those of the data set that the
-// network was trained on, numbers where it has none or is not at hand.
-func (t *Trained) ClassNames() []string {
-	if t.manifest == nil {
-		return classNames(data.Manifest{Classes: t.Recipe.Data.Classes})
-	}
-	return classNames(*t.manifest)
-}
+// network was trained on, or that Meet showed it, and numbers where it has none.
+func (t *Trained) ClassNames() []string { return slices.Clone(t.names) }
 
 func classNames(m data.Manifest) []string {
 	if len(m.ClassNames) == m.Classes {

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"convoy/kernels"
-	"convoy/similar"
 )
 
 // Observe computes one image's forward pass, without dropout, and returns the
@@ -43,15 +42,9 @@ func (n *Net) Observe(pool *kernels.Pool, params, image []float32, name string) 
 
 // noLayer lists the layers that there are.
 func (n *Net) noLayer(name string) error {
-	var names, described []string
-	for _, info := range n.infos {
-		if !info.Auxiliary {
-			names, described = append(names, info.Name), append(described, fmt.Sprintf("%s (%s)", info.Name, info.Layer))
-		}
+	list := make([]string, len(n.infos))
+	for i, info := range n.infos {
+		list[i] = fmt.Sprintf("%s (%s)", info.Name, info.Layer)
 	}
-	hint := ""
-	if near := similar.To(name, names); near != "" {
-		hint = fmt.Sprintf(" (did you mean %q?)", near)
-	}
-	return fmt.Errorf("the network has no layer %q%s: name one of %s", name, hint, strings.Join(described, ", "))
+	return fmt.Errorf("the network has no layer %q: name one of %s", name, strings.Join(list, ", "))
 }

@@ -93,8 +93,8 @@ func openWithData(run string, d dataChoice) (*inspect.Trained, *data.Set, error)
 	}
 	if set == nil {
 		set, err = t.Set()
-	} else if err = t.Accepts(set.Manifest); err == nil {
-		err = t.TakeNames(set.Manifest)
+	} else {
+		err = t.Meet(set.Manifest)
 	}
 	return t, set, cli.Usage(err)
 }

@@ -42,7 +42,7 @@ outside of its run has none, unless --data names the set.`,
 			}
 			set, err := d.open()
 			if err == nil && set != nil {
-				err = cli.Usage(t.TakeNames(set.Manifest))
+				err = cli.Usage(t.Meet(set.Manifest))
 			}
 			if err != nil {
 				return err
