@@ -23,6 +23,7 @@ const (
 	Unpooled Pooling = iota
 	MaxPooled
 	AveragePooled
+	Subsampled
 )
 
 // A LaneStage is a convolution with what follows it.
@@ -30,6 +31,17 @@ type LaneStage struct {
 	Conv       Conv
 	Activation Activation
 	Pooling    Pooling
+	After      Activation // behind Subsampled
+}
+
+// Biases is how many numbers the stage adds and multiplies by beside the weights:
+// the convolution's biases, one for each output, and behind them the coefficients
+// and the shifts of Subsampled.
+func (s LaneStage) Biases() int {
+	if s.Pooling == Subsampled {
+		return 3 * s.Conv.O
+	}
+	return s.Conv.O
 }
 
 // Limits of the stages that Lanes takes.
@@ -79,9 +91,10 @@ func (s LaneStage) Out() (o, h, w int) {
 // over (c, kh, kw) in that order, zeros outside of the image counted in, in pieces
 // of 256/(KH·KW) channels (rounded down). Then
 //
-//	unpooled: y = act(s + b)
-//	max:      y = act(m + b), m being the first maximum of the window
-//	average:  y = ((a+b)+(c+d))/4 of the activated a, b, c, d of the window
+//	unpooled:  y = act(s + b)
+//	max:       y = act(m + b), m being the first maximum of the window
+//	average:   y = ((a+b)+(c+d))/4 of the activated a, b, c, d of the window
+//	subsample: y = after(4·coefficient·m + shift), m being that average
 //
 // (max before bias and activation is the same as after them but for ties that
 // only rounding makes.) In a maximum a NaN counts as greater than anything.
@@ -89,7 +102,9 @@ func (s LaneStage) Out() (o, h, w int) {
 // Backward takes the gradient gy of the last stage's y. In each stage, from the
 // last on, the gradient g of the convolution before its bias is gy · act′(y), put
 // to the place of the maximum or, a quarter of it, to the four pixels before act′;
-// convolution outputs that no window has get none. For each example
+// the gradient of a subsampled m is h·4·coefficient, h = gy · after′(y), and those
+// of coefficient and shift are 4·Σ h·m and Σ h, products rounded, over each row of
+// windows and then the rows in order; convolution outputs that no window has get none. For each example
 //
 //	gx[c][ih][iw] = Σ g[o][oh][ow] · w[o][c][kh][kw]
 //	gw[o][c][kh][kw] = Σ g[o][oh][ow] · x[c][oh·StrideH+kh−PadH][ow·StrideW+kw−PadW]
@@ -169,22 +184,19 @@ func (l *Lanes) Forward(p *Pool, cuts []int, x []float32, b [][]float32, y []flo
 	length(op, "y", len(y), n*l.out.floats())
 	length(op, "b", len(b), len(l.stages))
 	for i, s := range l.stages {
-		length(op, "b", len(b[i]), s.conv.O)
-		s.bias = b[i]
+		length(op, "b", len(b[i]), s.parameters())
+		s.bias = append(s.bias[:0], b[i]...)
 	}
 	l.divide(cuts)
 	l.reserve(p)
 	l.jobs.pool, l.jobs.x, l.jobs.y = p, x, y
 	p.run(len(l.groups), (*laneForward)(l))
 	l.jobs.pool, l.jobs.x, l.jobs.y = nil, nil, nil
-	for _, s := range l.stages {
-		s.bias = nil
-	}
 }
 
 // Backward computes the gradients of the weights and biases of each stage from
 // gy, the gradient of the y of the last Forward, whose examples and cuts it
-// takes. gw and gb are canonical.
+// takes, as it takes the b of it. gw and gb are canonical.
 func (l *Lanes) Backward(p *Pool, gy []float32, gw, gb [][]float32) {
 	const op = "Lanes.Backward"
 	length(op, "gy", len(gy), l.n*l.out.floats())
@@ -192,7 +204,7 @@ func (l *Lanes) Backward(p *Pool, gy []float32, gw, gb [][]float32) {
 	length(op, "gb", len(gb), len(l.stages))
 	for i, s := range l.stages {
 		length(op, "gw", len(gw[i]), s.conv.Weights())
-		length(op, "gb", len(gb[i]), s.conv.O)
+		length(op, "gb", len(gb[i]), s.parameters())
 		s.sums = grow(s.sums, len(l.groups)*s.gradient()*lane)
 	}
 	small, large := l.backwardSizes()
@@ -210,7 +222,7 @@ func (l *Lanes) Bytes(n int) int {
 	groups := (n + lane - 1) / lane
 	per := l.out.floats()
 	for _, s := range l.stages {
-		per += s.in.floats() + s.full.floats() + s.arg.floats() + s.gradient()
+		per += s.in.floats() + s.full.floats() + s.mean.floats() + s.arg.floats() + s.gradient()
 	}
 	return 4 * lane * groups * per
 }
@@ -221,6 +233,7 @@ func (l *Lanes) reserve(p *Pool) {
 	for i, s := range l.stages {
 		s.in.reserve(groups)
 		s.full.reserve(groups)
+		s.mean.reserve(groups)
 		s.arg.reserve(groups)
 		s.y = &l.out
 		if i+1 < len(l.stages) {

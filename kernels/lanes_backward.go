@@ -48,6 +48,9 @@ func (b *lanePass) weights() {
 	if b.g.padH > 0 {
 		b.clearBorder()
 	}
+	if b.Pooling == Subsampled {
+		b.subsampled()
+	}
 	taps := newPartition(b.conv.KW, laneTaps)
 	panels := newPartition(b.conv.O, active.laneSumMost[taps.longest()])
 	for i := range panels.parts {
@@ -78,7 +81,7 @@ func (b *lanePass) fetch(panels partition, i, j int) {
 	if j == b.pieces.parts {
 		i, j = i+1, 0
 	}
-	if b.Pooling != AveragePooled || b.Activation == Identity || i == panels.parts {
+	if !b.averages() || b.Activation == Identity || i == panels.parts {
 		return
 	}
 	row, n := b.pieces.part(j)
@@ -104,11 +107,11 @@ func (b *lanePass) spread(r laneRows) {
 	for o := r.o; o < r.o+r.outputs; o++ {
 		switch b.Pooling {
 		case Unpooled:
-			b.derivative(b.y, gy.at(0, o, r.row, 0), gy, g.at(0, o, r.at, 0), g, o, r.row, r.rows)
+			b.derivative(b.Activation, b.y, gy.at(0, o, r.row, 0), gy, g.at(0, o, r.at, 0), g, o, r.row, r.rows)
 			continue
 		case MaxPooled:
 			p := gy.at(0, o, r.row/2, 0)
-			b.derivative(b.y, p, gy, p, gy, o, r.row/2, r.rows/2)
+			b.derivative(b.Activation, b.y, p, gy, p, gy, o, r.row/2, r.rows/2)
 		}
 		b.windowsOf(b.laneThread, gy.at(0, o, r.row/2, 0), gy, g.at(0, o, r.at, 0), g, r.rows/2)
 		if b.Pooling == MaxPooled {
@@ -118,7 +121,7 @@ func (b *lanePass) spread(r laneRows) {
 		}
 		active.laneScatter(&b.windows)
 		p := g.at(0, o, r.at, 0)
-		b.derivative(&b.full, p, g, p, g, o, r.row, r.rows)
+		b.derivative(b.Activation, &b.full, p, g, p, g, o, r.row, r.rows)
 	}
 }
 
@@ -138,13 +141,13 @@ func (b *lanePass) clearBorder() {
 
 // derivative computes gx = gy · act′(y) for some rows of an output, from one on of
 // the group's activated values y.
-func (b *lanePass) derivative(y *laneMaps, gy unsafe.Pointer, gyMaps *laneMaps, gx unsafe.Pointer, gxMaps *laneMaps, o, from, n int) {
+func (b *lanePass) derivative(a Activation, y *laneMaps, gy unsafe.Pointer, gyMaps *laneMaps, gx unsafe.Pointer, gxMaps *laneMaps, o, from, n int) {
 	b.rows = rows{
 		x: y.at(b.group, o, from, 0), xRow: uintptr(y.rowBytes()),
 		g: gy, gRow: uintptr(gyMaps.rowBytes()), y: gx, yRow: uintptr(gxMaps.rowBytes()),
 		rows: uintptr(n), n: uintptr(y.w * lane),
 	}
-	switch b.Activation {
+	switch a {
 	case Identity:
 		if gx != gy {
 			for r := range uintptr(n) {

@@ -35,19 +35,22 @@ func (s *laneStage) forward(t *laneThread, group int, scratch []float32) {
 		switch {
 		case s.Pooling == Unpooled:
 			s.convolve(t, group, row, s.y, group, row, false)
-			s.activate(t, s.y, group, row, min(2, s.h))
-		case s.Pooling == AveragePooled:
+			s.activate(t, s.behind(), s.y, group, row, min(2, s.h))
+		case s.averages():
 			t.g = laneMaps{c: s.conv.O, h: 2, w: s.w, v: scratch}
 			s.convolve(t, group, row, &t.g, 0, 0, false)
-			s.activate(t, &t.g, 0, 0, 2)
+			s.activate(t, s.behind(), &t.g, 0, 0, 2)
 			for o := range s.conv.O {
-				s.windowsOf(t, s.y.at(group, o, row/2, 0), s.y, t.g.at(0, o, 0, 0), &t.g, 1)
+				s.windowsOf(t, s.means().at(group, o, row/2, 0), s.means(), t.g.at(0, o, 0, 0), &t.g, 1)
 				t.windows.kept, t.windows.keptRow = s.full.at(group, o, row, 0), uintptr(s.full.rowBytes())
 				active.laneAverage(&t.windows)
 			}
+			if s.Pooling == Subsampled {
+				s.subsample(t, group, row/2)
+			}
 		case s.onePiece():
 			s.convolveMax(t, group, row/2)
-			s.activate(t, s.y, group, row/2, 1)
+			s.activate(t, s.behind(), s.y, group, row/2, 1)
 		default:
 			t.g = laneMaps{c: s.conv.O, h: 2, w: s.w, v: scratch}
 			s.convolve(t, group, row, &t.g, 0, 0, true)
@@ -57,7 +60,7 @@ func (s *laneStage) forward(t *laneThread, group int, scratch []float32) {
 				t.windows.bias, t.windows.low = s.bias[o], s.low()
 				active.lanePool(&t.windows)
 			}
-			s.activate(t, s.y, group, row/2, 1)
+			s.activate(t, s.behind(), s.y, group, row/2, 1)
 		}
 	}
 }
@@ -153,17 +156,27 @@ func (s *laneStage) windowsOf(t *laneThread, small unsafe.Pointer, m *laneMaps, 
 	}
 }
 
-// activate applies sigmoid, tanh or scaled tanh to some rows of a group's maps.
-func (s *laneStage) activate(t *laneThread, y *laneMaps, group, from, n int) {
-	op := opSigmoid
-	switch s.Activation {
+// behind is the activation that is left to do behind the convolution, which does
+// ReLU itself.
+func (s *laneStage) behind() Activation {
+	if s.Activation == ReLU {
+		return Identity
+	}
+	return s.Activation
+}
+
+// activate applies an activation to some rows of a group's maps.
+func (s *laneStage) activate(t *laneThread, a Activation, y *laneMaps, group, from, n int) {
+	op := opReLU
+	switch a {
+	case Identity:
+		return
 	case Sigmoid:
+		op = opSigmoid
 	case Tanh:
 		op = opTanh
 	case ScaledTanh:
 		op = opScaledTanh
-	default:
-		return
 	}
 	for c := range y.c {
 		p, row := y.at(group, c, from, 0), uintptr(y.rowBytes())

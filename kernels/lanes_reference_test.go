@@ -10,8 +10,8 @@ type laneReference struct {
 
 // laneTrace is what one example leaves in one stage.
 type laneTrace struct {
-	x, full, y []float32
-	arg        []int
+	x, full, mean, y []float32
+	arg              []int
 }
 
 var laneActivations = map[Activation]struct {
@@ -89,9 +89,14 @@ func (r *laneReference) forward(i int, x []float32) laneTrace {
 	for j := range o * oh * ow {
 		at := j/(oh*ow)*plane + j/ow%oh*2*w + j%ow*2
 		q := [4]int{at, at + 1, at + w, at + w + 1}
-		if s.Pooling == AveragePooled {
+		if s.Pooling != MaxPooled {
 			v := float32((t.full[q[0]]+t.full[q[1]])+(t.full[q[2]]+t.full[q[3]])) / 4
-			t.y, t.arg = append(t.y, v), append(t.arg, at)
+			t.mean, t.arg = append(t.mean, v), append(t.arg, at)
+			if s.Pooling == Subsampled {
+				b := r.b[i][s.Conv.O+j/(oh*ow):]
+				v = laneActivations[s.After].f(float32(4*b[0]*v)+b[s.Conv.O], 0)
+			}
+			t.y = append(t.y, v)
 			continue
 		}
 		best := q[0]
@@ -103,6 +108,30 @@ func (r *laneReference) forward(i int, x []float32) laneTrace {
 		t.y, t.arg = append(t.y, act(t.full[best]+r.b[i][j/(oh*ow)], 0)), append(t.arg, best)
 	}
 	return t
+}
+
+// subsampled is the gradient of the means, and those of the coefficients and the
+// shifts.
+func (r *laneReference) subsampled(i int, t laneTrace, gy []float32) (gm, gb []float32) {
+	s := r.stages[i]
+	_, h, w := s.Out()
+	var products, plain []float32
+	for o := range s.Conv.O {
+		var ps, ss laneTotal
+		for row := range h {
+			var p, sum float32
+			for k := (o*h + row) * w; k < (o*h+row+1)*w; k++ {
+				g := laneActivations[s.After].df(t.y[k], gy[k])
+				p += float32(g * t.mean[k])
+				sum += g
+				gm = append(gm, g*(4*r.b[i][s.Conv.O+o]))
+			}
+			ps.add(p)
+			ss.add(sum)
+		}
+		products, plain = append(products, 4*ps.total), append(plain, ss.total)
+	}
+	return gm, append(products, plain...)
 }
 
 // gradient is g of one stage of one example; pooled is that before routing.
@@ -118,7 +147,7 @@ func (r *laneReference) gradient(i int, t laneTrace, gy []float32) (g, pooled []
 		case MaxPooled:
 			v = df(t.y[j], v)
 			g[t.arg[j]] = v
-		case AveragePooled:
+		case AveragePooled, Subsampled:
 			for _, q := range []int{0, 1, w, w + 1} {
 				g[t.arg[j]+q] = df(t.full[t.arg[j]+q], v/4)
 			}
@@ -238,9 +267,13 @@ func (r *laneReference) run(cuts []int, x, gy []float32) (y []float32, gw, gb []
 		y = append(y, v...)
 		g := gy[e*out : (e+1)*out]
 		for i := len(r.stages) - 1; i >= 0; i-- {
+			var more []float32
+			if r.stages[i].Pooling == Subsampled {
+				g, more = r.subsampled(i, traces[i], g)
+			}
 			conv, pooled := r.gradient(i, traces[i], g)
 			w, b := r.stages[i].weights(traces[i], conv, pooled)
-			grads[e] = append(append(grads[e], w...), b...)
+			grads[e] = append(append(append(grads[e], w...), b...), more...)
 			g = r.stages[i].data(conv, r.w[i])
 		}
 	}
@@ -260,7 +293,8 @@ func (r *laneReference) run(cuts []int, x, gy []float32) (y []float32, gw, gb []
 	for i := len(r.stages) - 1; i >= 0; i-- {
 		c := r.stages[i].Conv
 		gw[i], sum = sum[:c.Weights()], sum[c.Weights():]
-		gb[i], sum = sum[:c.O], sum[c.O:]
+		n := r.stages[i].Biases()
+		gb[i], sum = sum[:n], sum[n:]
 	}
 	return y, gw, gb
 }

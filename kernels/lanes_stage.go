@@ -8,7 +8,8 @@ type laneStage struct {
 	LaneStage
 	conv Conv     // with the outputs that are needed alone
 	in   laneMaps // padded
-	full laneMaps // activated convolution, kept for average pooling
+	full laneMaps // activated convolution, kept for averages
+	mean laneMaps // averages, kept for subsampling
 	arg  laneMaps // places of the maxima
 	y    *laneMaps
 	grad laneMaps // the shape of the convolution's gradient: with a border, or one piece in the first stage
@@ -19,7 +20,7 @@ type laneStage struct {
 
 	panels      []lanePanel // forward
 	weights     []float32
-	bias        []float32
+	bias        []float32      // and behind them coefficients and shifts
 	phases      [2][]lanePhase // backward data: of rows and of columns
 	covered     bool           // every pixel of the input is reached by an output
 	dataPanels  []lanePanel
@@ -53,9 +54,12 @@ func newLaneStage(s LaneStage, first bool) *laneStage {
 	if s.Pooling != Unpooled {
 		st.h, st.w = 2*h, 2*w
 	}
-	switch s.Pooling {
-	case AveragePooled:
+	if st.averages() {
 		st.full = laneMaps{c: o, h: st.h, w: st.w}
+	}
+	switch s.Pooling {
+	case Subsampled:
+		st.mean = laneMaps{c: o, h: h, w: w}
 	case MaxPooled:
 		st.arg = laneMaps{c: o, h: h, w: w}
 	}
@@ -74,8 +78,8 @@ func newLaneStage(s LaneStage, first bool) *laneStage {
 	return st
 }
 
-// gradient is the number of weights and biases.
-func (s *laneStage) gradient() int { return s.conv.Weights() + s.conv.O }
+// gradient is the number of weights, biases, coefficients and shifts.
+func (s *laneStage) gradient() int { return s.conv.Weights() + s.parameters() }
 
 // pieceChannels is how many channels of a convolution's input, forward, or
 // output, backward, make up a piece.

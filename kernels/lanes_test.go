@@ -16,9 +16,14 @@ type laneCase struct {
 
 func lenetStages(a Activation, p Pooling) []LaneStage {
 	return []LaneStage{
-		{Conv{C: 1, H: 28, W: 28, O: 6, KH: 5, KW: 5, StrideH: 1, StrideW: 1, PadH: 2, PadW: 2}, a, p},
-		{Conv{C: 6, H: 14, W: 14, O: 16, KH: 5, KW: 5, StrideH: 1, StrideW: 1}, a, p},
+		{Conv{C: 1, H: 28, W: 28, O: 6, KH: 5, KW: 5, StrideH: 1, StrideW: 1, PadH: 2, PadW: 2}, a, p, Identity},
+		{Conv{C: 6, H: 14, W: 14, O: 16, KH: 5, KW: 5, StrideH: 1, StrideW: 1}, a, p, Identity},
 	}
+}
+
+var lenet5Stages = []LaneStage{
+	{Conv{C: 1, H: 14, W: 12, O: 6, KH: 5, KW: 5, StrideH: 1, StrideW: 1}, ScaledTanh, Subsampled, ScaledTanh},
+	{Conv{C: 6, H: 5, W: 4, O: 16, KH: 3, KW: 3, StrideH: 1, StrideW: 1}, ScaledTanh, Subsampled, ScaledTanh},
 }
 
 // laneStages builds stages on images of c×h×w; each is O, KH, KW, StrideH,
@@ -28,7 +33,7 @@ func laneStages(c, h, w int, a []Activation, p []Pooling, convs ...[7]int) []Lan
 	for i, k := range convs {
 		s := LaneStage{Conv{
 			C: c, H: h, W: w, O: k[0], KH: k[1], KW: k[2], StrideH: k[3], StrideW: k[4], PadH: k[5], PadW: k[6],
-		}, a[i%len(a)], p[i%len(p)]}
+		}, a[i%len(a)], p[i%len(p)], a[(i+1)%len(a)]}
 		stages = append(stages, s)
 		c, h, w = s.Out()
 	}
@@ -43,6 +48,8 @@ var laneCases = []laneCase{
 	{"average", laneStages(1, 8, 9, []Activation{Sigmoid, Tanh}, []Pooling{AveragePooled}, [7]int{4, 2, 3, 1, 1, 1, 1}, [7]int{5, 3, 3, 1, 1, 1, 1}), []int{0, 1, 1, 2, 4}},
 	{"tanh, max", laneStages(1, 6, 6, []Activation{Tanh, Sigmoid}, []Pooling{MaxPooled, Unpooled}, [7]int{2, 3, 3, 1, 1, 1, 1}, [7]int{2, 3, 3, 1, 1, 1, 1}), []int{0, 2}},
 	{"scaled tanh", laneStages(1, 6, 7, []Activation{ScaledTanh}, []Pooling{AveragePooled, Unpooled}, [7]int{4, 2, 3, 1, 1, 1, 1}, [7]int{5, 3, 3, 1, 1, 1, 1}), []int{0, 3}},
+	{"subsampled", laneStages(1, 9, 10, []Activation{ScaledTanh, ReLU, Sigmoid}, []Pooling{Subsampled}, [7]int{5, 2, 3, 1, 1, 0, 1}, [7]int{4, 3, 2, 1, 1, 1, 1}), []int{0, 2, 5}},
+	{"LeNet-5's beginning", lenet5Stages, []int{0, 1, 19}},
 	{"strides", laneStages(2, 11, 10, []Activation{Identity}, []Pooling{Unpooled}, [7]int{3, 3, 2, 2, 1, 1, 0}, [7]int{2, 3, 4, 2, 3, 1, 2}, [7]int{3, 1, 1, 2, 2, 0, 0}), []int{0, 3}},
 	{"strides beyond the kernel", laneStages(1, 9, 9, []Activation{ReLU}, []Pooling{Unpooled, MaxPooled}, [7]int{2, 1, 1, 1, 1, 0, 0}, [7]int{3, 1, 2, 2, 3, 0, 0}), []int{0, 2}},
 	{"pieces of channels", laneStages(3, 10, 9, []Activation{ReLU, Identity}, []Pooling{MaxPooled, Unpooled}, [7]int{5, 11, 11, 1, 1, 4, 5}, [7]int{6, 1, 11, 1, 1, 0, 5}), []int{0, 1}},
@@ -73,7 +80,7 @@ func checkLanes(t *testing.T, c laneCase, seed uint32) {
 	n := c.cuts[len(c.cuts)-1]
 	r := &laneReference{stages: c.stages}
 	for _, s := range c.stages {
-		r.w, r.b = append(r.w, z.floats(s.Conv.Weights())), append(r.b, z.floats(s.Conv.O))
+		r.w, r.b = append(r.w, z.floats(s.Conv.Weights())), append(r.b, z.floats(s.Biases()))
 	}
 	o, h, w := c.stages[len(c.stages)-1].Out()
 	x, gy := z.sparse(n*c.stages[0].Conv.In()), z.floats(n*o*h*w)
@@ -86,7 +93,7 @@ func checkLanes(t *testing.T, c laneCase, seed uint32) {
 				y := stale(n * o * h * w)
 				var gw, gb [][]float32
 				for _, s := range c.stages {
-					gw, gb = append(gw, stale(s.Conv.Weights())), append(gb, stale(s.Conv.O))
+					gw, gb = append(gw, stale(s.Conv.Weights())), append(gb, stale(s.Biases()))
 				}
 				l.Pack(r.w, true)
 				l.Forward(p, c.cuts, x, r.b, y)
@@ -108,12 +115,12 @@ func FuzzLanes(f *testing.F) {
 	f.Add(uint32(29), uint8(16), uint8(4), uint8(4), uint8(16), uint8(5), uint8(4), uint8(1), uint8(2), uint8(2))
 	f.Add(uint32(40), uint8(2), uint8(12), uint8(3), uint8(13), uint8(1), uint8(3), uint8(3), uint8(1), uint8(5))
 	f.Fuzz(func(t *testing.T, seed uint32, c, h, w, o, kh, kw, stride, pad, n uint8) {
-		act, pool := Activation(seed%5), Pooling(seed/5%3)
+		act, pool := Activation(seed%5), Pooling(seed/5%4)
 		conv := Conv{
 			C: int(c%16) + 1, H: int(h%12) + 1, W: int(w%12) + 1, O: int(o%16) + 1, KH: int(kh%7) + 1, KW: int(kw%7) + 1,
 			StrideH: int(stride%3) + 1, StrideW: int(stride/3%3) + 1, PadH: int(pad % 4), PadW: int(pad / 4 % 4),
 		}
-		stages := []LaneStage{{conv, act, pool}}
+		stages := []LaneStage{{conv, act, pool, Activation(seed / 20 % 5)}}
 		if !stages[0].Fits() || conv.FLOPs() > 1e6 {
 			t.Skip()
 		}
@@ -121,7 +128,7 @@ func FuzzLanes(f *testing.F) {
 		second := LaneStage{Conv{
 			C: o2, H: h2, W: w2, O: int(kw%5) + 1, KH: min(h2, int(c%3)+1), KW: min(w2, int(o%4)+1),
 			StrideH: int(seed/16%2) + 1, StrideW: int(seed/32%2) + 1, PadH: int(seed / 64 % 2), PadW: int(seed / 128 % 2),
-		}, Activation(seed / 256 % 5), Pooling(seed / 1024 % 3)}
+		}, Activation(seed / 256 % 5), Pooling(seed / 1024 % 4), Activation(seed / 4096 % 5)}
 		if second.Fits() && second.Conv.FLOPs() <= 1e6 {
 			stages = append(stages, second)
 		}
@@ -132,7 +139,7 @@ func FuzzLanes(f *testing.F) {
 // TestLanesKeepNaN: a NaN in a window is its maximum, on any path.
 func TestLanesKeepNaN(t *testing.T) {
 	nan := float32(math.NaN())
-	stages := []LaneStage{{Conv{C: 1, H: 2, W: 2, O: 1, KH: 1, KW: 1, StrideH: 1, StrideW: 1}, Identity, MaxPooled}}
+	stages := []LaneStage{{Conv{C: 1, H: 2, W: 2, O: 1, KH: 1, KW: 1, StrideH: 1, StrideW: 1}, Identity, MaxPooled, Identity}}
 	eachImpl(t, func(t *testing.T) {
 		p, l := newPool(t, 1), NewLanes(stages)
 		l.Pack([][]float32{{1}}, false)

@@ -5,7 +5,8 @@ import "convoy/kernels"
 // bindLanes binds the layers at the beginning of a network that one operator
 // computes with images in the lanes of vectors, and returns how many they are:
 // convolutions that kernels.LaneStage.Fits, each with the activation and the
-// pooling of 2×2 behind it, and the Flatten behind the last. Such an operator
+// pooling of 2×2 behind it (and behind Subsample one more), and the Flatten behind
+// the last. Such an operator
 // takes images as they come, [C][H][W], and its layers stand in the summary one
 // by one. It has no gradient of its input, so a part of a network has none.
 func (c *chain) bindLanes(b *binder, layers []Layer, names []string, in Shape) (taken int, err error) {
@@ -62,6 +63,11 @@ func laneStage(layers []Layer, in Shape) (s kernels.LaneStage, n int) {
 			n++
 		}
 	}
+	if n < len(layers) && s.Pooling == kernels.Subsampled {
+		if s.After = laneActivation(layers[n]); s.After != kernels.Identity {
+			n++
+		}
+	}
 	return s, n
 }
 
@@ -88,6 +94,10 @@ func lanePooling(l Layer) kernels.Pooling {
 	case AvgPool:
 		if halves(l.Kernel, l.Stride, l.Pad) {
 			return kernels.AveragePooled
+		}
+	case Subsample:
+		if !l.Max {
+			return kernels.Subsampled
 		}
 	}
 	return kernels.Unpooled
@@ -119,6 +129,11 @@ func (o *lanes) list(b *binder, l Layer, s kernels.Conv) {
 		o.shape = Shape{s.O, s.OutH(), s.OutW()}
 		kernel, stride = s.KH, s.StrideH
 		info.Algorithm, info.MACs = "lanes", p.macs(s)
+	case Subsample:
+		_, shift := l.params(b, in)
+		o.convs[len(o.convs)-1].bias.high = shift.high // the kernels take them as one
+		o.shape = Shape{in.C, in.H / 2, in.W / 2}
+		kernel, stride = 2, 2
 	case MaxPool, AvgPool:
 		o.shape = Shape{in.C, in.H / 2, in.W / 2}
 		kernel, stride = 2, 2

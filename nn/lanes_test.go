@@ -16,6 +16,7 @@ func TestLanesTakeTheBeginning(t *testing.T) {
 		taken int // layers
 	}{
 		{"LeNet", Chain{five, Sigmoid{}, AvgPool{Kernel: 2}, Conv{Out: 16, Kernel: 5}, Tanh{}, MaxPool{Kernel: 2}, Flatten{}, Linear{Out: 3}}, Shape{1, 28, 28}, 7},
+		{"LeNet-5", Chain{five, ScaledTanh{}, Subsample{}, ScaledTanh{}, Conv{Out: 16, Kernel: 5}, ScaledTanh{}, Subsample{}, Tanh{}, Conv{Out: 20, Kernel: 5}, Linear{Out: 3}}, Shape{1, 28, 28}, 8},
 		{"no activation", Chain{five, MaxPool{Kernel: 2}, Flatten{}, Linear{Out: 3}}, Shape{3, 9, 9}, 3},
 		{"another pooling", Chain{five, ReLU{}, MaxPool{Kernel: 3, Stride: 2}, Flatten{}, Linear{Out: 3}}, Shape{1, 9, 9}, 2},
 		{"17 channels", Chain{Conv{Out: 17, Kernel: 3}, ReLU{}, Flatten{}, Linear{Out: 3}}, Shape{1, 9, 9}, 0},
@@ -45,7 +46,7 @@ func TestLanesTakeTheBeginning(t *testing.T) {
 // TestLanesAgreeWithDirect, but for rounding, and each is the same for its
 // options: the same layers in the same order have the same parameters.
 func TestLanesAgreeWithDirect(t *testing.T) {
-	for _, pool2 := range []Layer{MaxPool{Kernel: 2}, AvgPool{Kernel: 2}} {
+	for _, pool2 := range []Layer{MaxPool{Kernel: 2}, AvgPool{Kernel: 2}, Subsample{}, Chain{Subsample{}, Tanh{}}, Subsample{Max: true}} {
 		for _, activation := range []Layer{ReLU{}, Tanh{}} {
 			model := Chain{
 				Conv{Out: 5, Kernel: 3, Pad: 1},
