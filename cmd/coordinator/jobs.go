@@ -19,7 +19,7 @@ func jobCommand() *cobra.Command {
 		`These commands talk to a cluster that `+"`coordinator serve`"+` made. Any one of its
 coordinators will do: one that does not lead passes the call on.`,
 		submitCommand(&r), listCommand(&r), statusCommand(&r), watchCommand(&r), logsCommand(&r),
-		cancelCommand(&r), modelCommand(&r), ledgerCommand(&r), plotCommand(&r))
+		cancelCommand(&r), modelCommand(&r), historyCommand(&r), ledgerCommand(&r), plotCommand(&r))
 	r.flags(c, client.DefaultTimeout)
 	return c
 }

@@ -101,6 +101,7 @@ func (v *view) View() tea.View {
 	var facts []string
 	for _, f := range []struct{ name, value string }{
 		{"loss", loss(s)},
+		{"test loss", testLoss(s)},
 		{"accuracy", accuracy(s)},
 		{"top-5", top5(s)},
 		{"images/s", rate(s.GetImagesPerSecond())},

@@ -21,7 +21,7 @@ func TestStatusJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{
-		"phase": `"running"`, "step": "48", "train_loss": "0.5", "test_accuracy": "0.75", "committed": "9007199254740993",
+		"phase": `"running"`, "step": "48", "train_loss": "0.5", "test_accuracy": "0.75", "test_loss": "0.6", "test_top5": "0.875", "committed": "9007199254740993",
 		"workers_used": "{}", "started": `"1970-01-01T00:00:01.5Z"`,
 	} {
 		if got := string(fields[name]); got != want {
@@ -35,7 +35,7 @@ func TestStatusJSON(t *testing.T) {
 	if err := writeJSON(&out, statusOf(&api.JobStatus{})); err != nil {
 		t.Fatal(err)
 	}
-	if err := json.Unmarshal(out.Bytes(), &fields); err != nil || string(fields["train_loss"]) != "null" || string(fields["test_accuracy"]) != "null" {
+	if err := json.Unmarshal(out.Bytes(), &fields); err != nil || string(fields["train_loss"]) != "null" || string(fields["test_accuracy"]) != "null" || string(fields["test_top5"]) != "null" {
 		t.Errorf("what does not exist yet is %s and %s, want null", fields["train_loss"], fields["test_accuracy"])
 	}
 }
@@ -54,6 +54,17 @@ func TestTables(t *testing.T) {
 		"46 test  1      0.5000  10        abababababab  -      w1 0-3, w2 4-7, ? 0-0\n"
 	if out.String() != want {
 		t.Errorf("ledger\n%swant\n%s", out.String(), want)
+	}
+	out.Reset()
+	five := 0.99
+	if err := printHistory(&out, []epochJSON{{1, 0.05, 1.25, 0.5, 1, 0.625, &five, 2.25}, {2, 1e-6, 0.25, 0.875, 0.5, 0.75, nil, 60}}); err != nil {
+		t.Fatal(err)
+	}
+	want = "EPOCH  LR     TRAIN LOSS  TRAIN ACCURACY  TEST LOSS  TOP-1    TOP-5    SECONDS\n" +
+		"1      0.05   1.2500      50.00 %         1.0000     62.50 %  99.00 %  2.2\n" +
+		"2      1e-06  0.2500      87.50 %         0.5000     75.00 %  -        60.0\n"
+	if out.String() != want {
+		t.Errorf("history\n%swant\n%s", out.String(), want)
 	}
 	out.Reset()
 	cluster := &api.ClusterStatus{

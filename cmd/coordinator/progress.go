@@ -79,6 +79,9 @@ func line(s *api.JobStatus, left time.Duration) string {
 	if t := loss(s); t != "" {
 		text += "  loss " + t
 	}
+	if t := testLoss(s); t != "" {
+		text += "  test loss " + t
+	}
 	if t := accuracy(s); t != "" {
 		text += "  accuracy " + t
 	}

@@ -41,7 +41,8 @@ func trainingStatus(step uint64, loss float64) *api.JobStatus {
 }
 
 func withAccuracy(s *api.JobStatus, accuracy float64) *api.JobStatus {
-	s.TestAccuracy, s.HasTest = accuracy, true
+	s.TestAccuracy, s.TestLoss, s.HasTest = accuracy, 1-accuracy, true
+	s.TestTop5, s.HasTestTop5 = (1+accuracy)/2, true
 	return s
 }
 
@@ -87,7 +88,7 @@ func TestView(t *testing.T) {
 	got := ansi.Strip(v.View().Content)
 	want := "lenet-k3v9qa  epoch 2/2  step 49/94\n" +
 		strings.Repeat("█", 22) + strings.Repeat("░", 21) + "  52%\n" +
-		"loss 0.8000  accuracy 81.25 %  images/s 5120  left 3s\n"
+		"loss 0.8000  test loss 0.1875  accuracy 81.25 %  top-5 90.62 %  images/s 5120  left 3s\n"
 	if got != want {
 		t.Errorf("view\n%s\nwant\n%s", got, want)
 	}

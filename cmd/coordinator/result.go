@@ -29,24 +29,31 @@ type result struct {
 	ImagesPerSecond float64           `json:"images_per_second"`
 	TrainLoss       float64           `json:"train_loss"`    // of the last step
 	TestAccuracy    float64           `json:"test_accuracy"` // 0 to 1
-	Digest          string            `json:"digest"`        // of the last state
+	TestLoss        float64           `json:"test_loss"`
+	TestTop5        *float64          `json:"test_top5"` // 0 to 1, where there are more than 5 classes
+	Digest          string            `json:"digest"`    // of the last state
 	ModelFile       string            `json:"model_file"`
+	History         []epochJSON       `json:"history"`
 }
 
 // resultOf is the result of a job that has finished.
-func resultOf(r *trainRun, s *api.JobStatus, p *pace) result {
+func resultOf(r *trainRun, s *api.JobStatus, p *pace, history []epochJSON) result {
 	speed := p.imagesPerSecond(r.file.Batch)
 	if wall := float64(s.GetEndedUnixNanos()-s.GetStartedUnixNanos()) / 1e9; speed == 0 && wall > 0 {
 		speed = float64(s.GetTrainingSteps()) * float64(r.file.Batch) / wall
 	}
-	return result{
+	res := result{
 		Job: s.GetJob(), Model: r.file.Model, Data: r.file.Data.Name,
 		Recipe: json.RawMessage(s.GetRecipe()), RecipeHash: s.GetRecipeHash(),
 		Workers: r.workers, WorkersUsed: used(s),
 		Epochs: s.GetEpochs(), Steps: s.GetTrainingSteps(), ImagesPerSecond: speed,
-		TrainLoss: s.GetTrainLoss(), TestAccuracy: s.GetTestAccuracy(), Digest: s.GetDigest(),
-		ModelFile: filepath.Join(r.dir, modelFileName),
+		TrainLoss: s.GetTrainLoss(), TestAccuracy: s.GetTestAccuracy(), TestLoss: s.GetTestLoss(), Digest: s.GetDigest(),
+		ModelFile: filepath.Join(r.dir, modelFileName), History: history,
 	}
+	if s.GetHasTestTop5() {
+		res.TestTop5 = &s.TestTop5
+	}
+	return res
 }
 
 // printFinished prints the result of a run that has finished already, and
@@ -74,6 +81,12 @@ func printFinished(c *cobra.Command, r *trainRun) (finished bool, err error) {
 func printResult(w io.Writer, r *trainRun, res result) error {
 	if r.output == jsonOutput {
 		return writeJSON(w, res)
+	}
+	if err := printHistory(w, res.History); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintln(w); err != nil {
+		return err
 	}
 	err := table(w, [][]string{
 		{"test accuracy", fmt.Sprintf("%.2f %%", 100*res.TestAccuracy)},

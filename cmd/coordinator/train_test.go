@@ -77,6 +77,10 @@ func TestTrain(t *testing.T) {
 	if one.TestAccuracy < 0 || one.TestAccuracy > 1 || one.ImagesPerSecond <= 0 || one.TrainLoss <= 0 {
 		t.Errorf("accuracy %v, images/s %v, loss %v", one.TestAccuracy, one.ImagesPerSecond, one.TrainLoss)
 	}
+	if n := len(one.History); n != 2 || one.History[1].Epoch != 2 || one.History[1].LearningRate <= 0 || one.History[1].TestAccuracy != one.TestAccuracy ||
+		one.History[1].TestLoss != one.TestLoss || one.TestTop5 == nil || *one.History[1].TestTop5 != *one.TestTop5 || *one.TestTop5 < one.TestAccuracy {
+		t.Errorf("history %+v of %+v", one.History, one)
+	}
 	if _, err := digest.Parse(one.Digest); err != nil {
 		t.Error(err)
 	}

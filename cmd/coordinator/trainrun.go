@@ -149,7 +149,11 @@ func (r *trainRun) see(ctx context.Context, c *cobra.Command, cl *client.Client,
 	if err != nil {
 		return outcome{status: status}, err
 	}
-	res := resultOf(r, status, &measured.pace)
+	history, err := historyOf(ctx, cl, status)
+	if err != nil {
+		return outcome{status: status}, err
+	}
+	res := resultOf(r, status, &measured.pace, history)
 	b, err := json.MarshalIndent(res, "", "  ")
 	if err == nil {
 		err = writeFile(filepath.Join(r.dir, resultFileName), append(b, '\n'))
