@@ -60,13 +60,17 @@ func (c *Client) upload(ctx context.Context, set *data.Set, manifest []byte) err
 	for _, name := range response.GetSha256() {
 		missing[string(name)] = true
 	}
-	for shard, content := range set.Shards() {
+	for _, shard := range set.Manifest.Shards {
 		name := shard.Digest()
 		if !missing[string(name[:])] {
 			continue
 		}
+		content, err := set.Shard(shard)
+		if err != nil {
+			return fmt.Errorf("upload examples %d to %d of %s: %w", shard.First, shard.First+shard.Count-1, shard.Split, err)
+		}
 		request := &api.PutShardRequest{Sha256: name[:], Data: content}
-		err := c.call(ctx, max(uploadTimeout, c.timeout), func(ctx context.Context, jobs api.JobsClient) error {
+		err = c.call(ctx, max(uploadTimeout, c.timeout), func(ctx context.Context, jobs api.JobsClient) error {
 			_, err := jobs.PutShard(ctx, request)
 			return err
 		})

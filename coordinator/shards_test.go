@@ -15,8 +15,12 @@ import (
 const mnistJob = "model: lenet-relu\ndata: {name: mnist, dir: /data}\n"
 
 func (c *cluster) put(id string, set *data.Set) error {
-	for shard, b := range set.Shards() {
+	for _, shard := range set.Manifest.Shards {
 		sum := shard.Digest()
+		b, err := set.Shard(shard)
+		if err != nil {
+			return err
+		}
 		if _, err := c.jobs(id).PutShard(c.ctx(), &api.PutShardRequest{Sha256: sum[:], Data: b}); err != nil {
 			return err
 		}
@@ -99,8 +103,12 @@ func TestSubmitGathersShards(t *testing.T) {
 	set := tinySet(t, "mnist", 28)
 	turn := []string{"r1", "r2", "r3"}
 	i := 0
-	for shard, b := range set.Shards() {
+	for _, shard := range set.Manifest.Shards {
 		sum := shard.Digest()
+		b, err := set.Shard(shard)
+		if err != nil {
+			t.Fatal(err)
+		}
 		for _, id := range []string{turn[i%3], turn[(i+1)%3]} {
 			if err := c.servers[id].store.Put(sum, b); err != nil {
 				t.Fatal(err)
@@ -157,7 +165,7 @@ func TestShardsRoundTrip(t *testing.T) {
 	if err != nil || digest.Of(m.Manifest) != sum {
 		t.Errorf("manifest %v, %v: not the one stored", m, err)
 	}
-	for shard := range set.Shards() {
+	for _, shard := range set.Manifest.Shards {
 		sum := shard.Digest()
 		b, err := shards.FetchShard(c.ctx(), &api.FetchShardRequest{Sha256: sum[:]})
 		if err != nil || digest.Of(b.GetData()) != sum {

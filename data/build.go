@@ -23,6 +23,7 @@ type source struct {
 	about       Manifest
 	train, test examples // test is nil where the set came without
 	skipped     []string // what was left out, each with the reason
+	shard       int      // bytes of a shard at most, unless one example has more; 0 is shardTarget
 }
 
 // build reads every example once, hands the shards that they make to sink, from
@@ -34,7 +35,11 @@ func (s source) build(ctx context.Context, sink func(at int, shard Shard, b []by
 	if err := m.checkShape(); err != nil {
 		return Manifest{}, err
 	}
-	m.Shards = append(cut(Train, m.Train, m.ImageBytes()), cut(Test, m.Test, m.ImageBytes())...)
+	target := s.shard
+	if target == 0 {
+		target = shardTarget
+	}
+	m.Shards = append(cut(Train, m.Train, m.ImageBytes(), target), cut(Test, m.Test, m.ImageBytes(), target)...)
 	sums := make([][]PixelSums, len(m.Shards))
 	err := inOrder(ctx, len(m.Shards), func(at int) (err error) {
 		sums[at], err = s.buildShard(m, at, sink)
@@ -108,9 +113,9 @@ func (s source) buildShard(m Manifest, at int, sink func(int, Shard, []byte) err
 	return sums, sink(at, *shard, b)
 }
 
-// cut divides a split of n examples of size bytes into shards.
-func cut(split string, n, size int) (shards []Shard) {
-	per := max(1, (shardTarget-shardHeader)/(size+2))
+// cut divides a split of n examples of size bytes into shards of target bytes.
+func cut(split string, n, size, target int) (shards []Shard) {
+	per := max(1, (target-shardHeader)/(size+2))
 	for first := 0; first < n; first += per {
 		count := min(per, n-first)
 		shards = append(shards, Shard{Split: split, First: first, Count: count, Bytes: shardBytes(size, count)})
@@ -148,7 +153,13 @@ func (s sure) read(i int, pixels []byte) (int, error) { return s.Example(i, pixe
 // the images' shape; counts, shards and sums of pixels are filled in from the
 // examples, all of which are read once.
 func Import(about Manifest, train, test Split) (*Set, error) {
-	m, err := source{about: about, train: sure{train}, test: sure{test}}.build(context.Background(), func(int, Shard, []byte) error { return nil })
+	return ImportInShards(about, train, test, shardTarget)
+}
+
+// ImportInShards is Import with shards of at most so many bytes, or of one
+// example.
+func ImportInShards(about Manifest, train, test Split, bytes int) (*Set, error) {
+	m, err := source{about: about, train: sure{train}, test: sure{test}, shard: bytes}.build(context.Background(), func(int, Shard, []byte) error { return nil })
 	if err != nil {
 		return nil, err
 	}

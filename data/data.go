@@ -15,7 +15,6 @@ package data
 import (
 	"context"
 	"fmt"
-	"iter"
 
 	"convoy/floats"
 	"convoy/similar"
@@ -34,22 +33,18 @@ type Split interface {
 type Set struct {
 	Manifest    Manifest
 	Train, Test Split
+
+	// stored reads a shard where it is already; nil makes it of the examples.
+	stored func(Shard) ([]byte, error)
 }
 
-// Shards yields the set's shards in the manifest's order, one at a time: what a
-// client sends to a cluster. The bytes are the caller's.
-func (s *Set) Shards() iter.Seq2[Shard, []byte] {
-	return func(yield func(Shard, []byte) bool) {
-		for _, shard := range s.Manifest.Shards {
-			b, err := encodeShard(s.Manifest, shard, sure{s.split(shard.Split)})
-			if err != nil {
-				panic(err) // reading a Split cannot fail
-			}
-			if !yield(shard, b) {
-				return
-			}
-		}
+// Shard returns the bytes of one of the manifest's shards: what a client sends
+// to a cluster. They are the caller's.
+func (s *Set) Shard(shard Shard) ([]byte, error) {
+	if s.stored != nil {
+		return s.stored(shard)
 	}
+	return encodeShard(s.Manifest, shard, sure{s.split(shard.Split)})
 }
 
 func (s *Set) split(name string) Split {

@@ -126,11 +126,48 @@ func openImported(name, dir string) (*Set, error) {
 	if m.Name != name {
 		return nil, fmt.Errorf("%s holds data set %q, not %q: give it by that name", dir, m.Name, name)
 	}
+	if m.Bytes() > MaxResidentBytes {
+		return openLarge(m, dir)
+	}
 	set, err := FromShards(m, func(sha digest.Sum) ([]byte, error) { return importedShard(dir, sha) })
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w; `coordinator data verify %s` lists all that is damaged", dir, err, dir)
 	}
 	return set, nil
+}
+
+// openLarge opens a set that is not held in memory: that all shards are there
+// is checked at once, what they hold when they are read.
+func openLarge(m Manifest, dir string) (*Set, error) {
+	if lacking := (&Store{dir}).Lacking(m); len(lacking) > 0 {
+		return nil, fmt.Errorf("%s lacks %d of the %d shards of %q: import the data set again", dir, len(lacking), len(m.Shards), m.Name)
+	}
+	lazy, err := Lazily(context.Background(), m, MaxResidentBytes/4, folderSource(dir))
+	if err != nil {
+		return nil, err
+	}
+	set := lazy.Set()
+	set.stored = func(s Shard) ([]byte, error) {
+		b, err := importedShard(dir, s.Digest())
+		if err == nil {
+			_, _, err = decodeShard(b, m, s)
+		}
+		return b, err
+	}
+	return set, nil
+}
+
+// folderSource is an imported set's folder as a source of shards.
+type folderSource string
+
+func (dir folderSource) Get(_ context.Context, sha digest.Sum) ([]byte, error) {
+	return importedShard(string(dir), sha)
+}
+
+// Trouble gives up: the shard was there when the set was opened, and nobody is
+// asked to bring it back.
+func (dir folderSource) Trouble(err error) {
+	panic(fmt.Sprintf("data: %s: %v: `coordinator data verify` lists all that is damaged", string(dir), err))
 }
 
 func importedShard(dir string, sha digest.Sum) ([]byte, error) {

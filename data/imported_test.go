@@ -1,6 +1,7 @@
 package data
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -34,6 +35,44 @@ func TestImportFiles(t *testing.T) {
 	checkError(t, err, []string{`holds data set "cifar10", not "cifar"`})
 	_, err = ImportFiles(context.Background(), "cifar10", from, to, Options{})
 	checkError(t, err, []string{to, "is not empty"})
+}
+
+// TestOpenLarge opens a set as one is that does not fit into memory.
+func TestOpenLarge(t *testing.T) {
+	from, to := writeFiles(t, tinyCIFAR10()), filepath.Join(t.TempDir(), "set")
+	done, err := ImportFiles(context.Background(), "cifar10", from, to, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := Open("cifar10", from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := openLarge(done.Manifest, to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sameExamples(t, want.Train, set.Train, cifarImage)
+	sameExamples(t, want.Test, set.Test, cifarImage)
+	path := filepath.Join(to, shardFiles, done.Manifest.Shards[1].SHA256)
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := set.Shard(done.Manifest.Shards[1]); err != nil || !bytes.Equal(got, b) {
+		t.Errorf("shard 1 differs from its file, or %v", err)
+	}
+	b[2000] ^= 1
+	if err := os.WriteFile(path, b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, err = set.Shard(done.Manifest.Shards[1])
+	checkError(t, err, []string{"was damaged"})
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	_, err = openLarge(done.Manifest, to)
+	checkError(t, err, []string{to, "lacks 1 of the 2 shards"})
 }
 
 // TestImportLeavesNothing checks that an import that fails, at the first file or

@@ -129,7 +129,11 @@ func (r *resident) Example(i int, pixels []byte) int {
 		}
 	}
 	p := r.parts[low]
-	i -= p.first
-	copy(pixels[:r.size], p.pixels[i*r.size:(i+1)*r.size])
+	return p.example(i-p.first, r.size, pixels)
+}
+
+// example writes the part's example i, of size bytes, and returns its label.
+func (p part) example(i, size int, pixels []byte) (label int) {
+	copy(pixels[:size], p.pixels[i*size:(i+1)*size])
 	return int(binary.LittleEndian.Uint16(p.labels[2*i:]))
 }

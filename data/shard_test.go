@@ -3,11 +3,13 @@ package data
 import (
 	"bytes"
 	"errors"
+	"iter"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"convoy/digest"
 )
@@ -43,7 +45,7 @@ func TestShards(t *testing.T) {
 	if lacking := store.Lacking(set.Manifest); len(lacking) != 3 {
 		t.Errorf("an empty store lacks %d of 3 shards", len(lacking))
 	}
-	for shard, b := range set.Shards() {
+	for shard, b := range shardsOfSet(t, set) {
 		if len(b) != shard.Bytes || len(b) > 4<<20 {
 			t.Errorf("shard of %d bytes, manifest says %d", len(b), shard.Bytes)
 		}
@@ -65,6 +67,21 @@ func TestShards(t *testing.T) {
 	}, again.Train, again.Test)
 	if err != nil || second.Manifest.Digest() != set.Manifest.Digest() {
 		t.Errorf("imported from shards: %v, digest %v, want %v", err, second.Manifest.Digest(), set.Manifest.Digest())
+	}
+}
+
+// shardsOfSet yields the shards of a set.
+func shardsOfSet(t testing.TB, set *Set) iter.Seq2[Shard, []byte] {
+	return func(yield func(Shard, []byte) bool) {
+		for _, shard := range set.Manifest.Shards {
+			b, err := set.Shard(shard)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !yield(shard, b) {
+				return
+			}
+		}
 	}
 }
 
@@ -92,10 +109,9 @@ func TestImportChecksLabels(t *testing.T) {
 
 func TestFromShardsErrors(t *testing.T) {
 	set := bigImages(t)
-	var first []byte
-	for _, b := range set.Shards() {
-		first = b
-		break
+	first, err := set.Shard(set.Manifest.Shards[0])
+	if err != nil {
+		t.Fatal(err)
 	}
 	missing := errors.New("gone")
 	for name, c := range map[string]struct {
@@ -200,6 +216,35 @@ func TestStoreSweep(t *testing.T) {
 	}
 	if _, err := os.Stat(stale); !errors.Is(err, os.ErrNotExist) || !store.Has(digest.Of(nil)) {
 		t.Errorf("after a sweep: %v, shard %v", err, store.Has(digest.Of(nil)))
+	}
+}
+
+func TestStoreTrim(t *testing.T) {
+	store := openStore(t)
+	var sums []digest.Sum
+	for i := range 4 {
+		content := bytes.Repeat([]byte{byte(i)}, 100)
+		sums = append(sums, digest.Of(content))
+		if err := store.Put(sums[i], content); err != nil {
+			t.Fatal(err)
+		}
+		put := time.Unix(int64(1000+i), 0) // file systems may be coarse
+		if err := os.Chtimes(store.path(shardFiles, sums[i]), put, put); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		limit int64
+		left  [4]bool
+	}{{400, [4]bool{true, true, true, true}}, {399, [4]bool{false, true, true, true}}, {100, [4]bool{false, false, false, true}}, {0, [4]bool{}}} {
+		if err := store.Trim(c.limit); err != nil {
+			t.Fatal(err)
+		}
+		for i, sum := range sums {
+			if store.Has(sum) != c.left[i] {
+				t.Errorf("trimmed to %d bytes: shard %d is there: %v", c.limit, i, store.Has(sum))
+			}
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"convoy/digest"
@@ -165,6 +166,36 @@ func (s *Store) put(kind string, sum digest.Sum, b []byte) (err error) {
 		return err
 	}
 	return syncFolder(filepath.Dir(path))
+}
+
+// Trim removes the shards that were put first until the others have at most
+// limit bytes: what bounds a cache. Whoever wants a shard that is gone fetches it
+// again.
+func (s *Store) Trim(limit int64) error {
+	entries, err := os.ReadDir(filepath.Join(s.dir, shardFiles))
+	if err != nil {
+		return fmt.Errorf("trim data store: %w", err)
+	}
+	var files []fs.FileInfo
+	total := int64(0)
+	for _, e := range entries {
+		// Another process may be trimming too.
+		if info, err := e.Info(); err == nil && !strings.HasPrefix(e.Name(), tempPrefix) {
+			files = append(files, info)
+			total += info.Size()
+		}
+	}
+	slices.SortFunc(files, func(a, b fs.FileInfo) int { return a.ModTime().Compare(b.ModTime()) })
+	for _, f := range files {
+		if total <= limit {
+			return nil
+		}
+		if err := os.Remove(filepath.Join(s.dir, shardFiles, f.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("trim data store: %w", err)
+		}
+		total -= f.Size()
+	}
+	return nil
 }
 
 const tempPrefix = ".temp-"

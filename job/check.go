@@ -15,6 +15,7 @@ const (
 	maxCount        = 1<<31 - 1
 	maxMicroBatches = 1024
 	maxWorkers      = 1 << 16
+	maxDataWindow   = 1 << 20 // shards
 )
 
 var namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,62}$`)

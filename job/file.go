@@ -35,9 +35,14 @@ type File struct {
 	origin *origin
 }
 
-// Source says where the examples come from: a data set's name and, unless it is
-// built in, the folder that holds its files.
-type Source struct{ Name, Dir string }
+// Source says where the examples come from, a data set's name and, unless it is
+// built in, the folder that holds its files, and how they are mixed.
+type Source struct {
+	Name, Dir string
+	// Window is in how many shards at a time examples are mixed, so that a worker
+	// need not hold all of a large set; 0, the default, mixes all examples.
+	Window int
+}
 
 // Workers bounds the number of workers. It cannot change the model.
 type Workers struct {
@@ -203,7 +208,7 @@ func (o *origin) override(path, text string) *origin {
 // Recipe returns the arithmetic part of f for the data set that f names.
 func (f File) Recipe(d Data) Recipe {
 	return Recipe{
-		Model: f.Model, Auxiliary: f.Auxiliary, Layers: f.Layers, Data: d, Input: f.Input, Augment: f.Augment,
+		Model: f.Model, Auxiliary: f.Auxiliary, Layers: f.Layers, Data: d, Window: f.Data.Window, Input: f.Input, Augment: f.Augment,
 		Epochs: f.Epochs, Batch: f.Batch, MicroBatches: f.MicroBatches, Seed: f.Seed, Algorithm: f.Algorithm, Loss: f.Loss,
 		Optimizer: f.Optimizer, Schedule: f.Schedule, Wire: WireFloat32, ArithmeticVersion: ArithmeticVersion,
 	}

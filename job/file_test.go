@@ -74,7 +74,7 @@ func TestParseFillsDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Default()
-	want.Name, want.Model, want.Data = "first", "lenet-relu", Source{"mnist", "/a b/c"}
+	want.Name, want.Model, want.Data = "first", "lenet-relu", Source{Name: "mnist", Dir: "/a b/c"}
 	want.Seed, want.Optimizer.LR = 0, 0.05
 	want.origin = f.origin
 	if !reflect.DeepEqual(f, want) {
@@ -126,7 +126,7 @@ func TestSet(t *testing.T) {
 		}
 	}
 	want := Default()
-	want.Name, want.Model, want.Data = "7", "lenet", Source{"digits", "/a: #b"}
+	want.Name, want.Model, want.Data = "7", "lenet", Source{Name: "digits", Dir: "/a: #b"}
 	want.Epochs, want.Seed, want.Workers = 10, 1<<64-1, Workers{2, 4}
 	want.Optimizer = Optimizer{LR: 1e-3, Momentum: 0.9, Nesterov: true, DecayBiases: true}
 	want.origin = f.origin
@@ -170,7 +170,7 @@ func TestYAMLReadsBack(t *testing.T) {
 		if rapid.Bool().Draw(t, "listed") {
 			f.setModel(Listed, rapid.SliceOfN(rapid.Custom(drawLayer), 1, 5).Draw(t, "layers"))
 		}
-		f.Data = Source{text.Draw(t, "data"), rapid.OneOf(rapid.Just(""), text).Draw(t, "dir")}
+		f.Data = Source{text.Draw(t, "data"), rapid.OneOf(rapid.Just(""), text).Draw(t, "dir"), rapid.IntRange(0, 1<<20).Draw(t, "window")}
 		f.Epochs, f.Batch = rapid.IntRange(1, maxCount).Draw(t, "epochs"), rapid.IntRange(1, maxCount).Draw(t, "batch")
 		f.Seed = rapid.Uint64().Draw(t, "seed")
 		f.Optimizer.LR = rapid.Float32Range(1e-45, 3e38).Draw(t, "lr")

@@ -32,6 +32,7 @@ var keys = []key{
 	{path: "model.layers", set: setLayers, check: func(f *File) error { return checkLayers(f.Layers) }},
 	textKey("data.name", func(f *File) *string { return &f.Data.Name }, checkDataName),
 	textKey("data.dir", func(f *File) *string { return &f.Data.Dir }, checkDataDir),
+	wholeKey("data.window", func(f *File) *int { return &f.Data.Window }, 0, maxDataWindow),
 	{path: "input.resize", set: setResize, check: checkResize},
 	wholeKey("input.pad", func(f *File) *int { return &f.Input.Pad }, 0, maxPad),
 	textKey("input.normalize", func(f *File) *string { return &f.Input.Normalize }, func(f *File) error { return checkNormalize(f.Input.Normalize) }),

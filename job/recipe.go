@@ -24,6 +24,7 @@ type Recipe struct {
 	Auxiliary         bool      `json:"auxiliary"`        // the model's auxiliary classifiers are trained too
 	Layers            []Layer   `json:"layers,omitempty"` // where Model is Listed
 	Data              Data      `json:"data"`
+	Window            int       `json:"window"` // shards among which examples are mixed, 0: all
 	Input             Input     `json:"input"`
 	Augment           Augment   `json:"augment"`
 	Epochs            int       `json:"epochs"`
@@ -154,6 +155,9 @@ func (r Recipe) Check() error {
 	}
 	if err := r.checkImages(); err != nil {
 		return err
+	}
+	if r.Window < 0 || r.Window > maxDataWindow {
+		return fmt.Errorf("a window of %d shards: want 0, for all, to %d", r.Window, maxDataWindow)
 	}
 	if r.Sequence().TrainingPerEpoch() >= maxSteps/r.Epochs {
 		return fmt.Errorf("%d epochs of %d examples in batches of %d are more than %d steps: raise the batch", r.Epochs, r.Data.Train, r.Batch, maxSteps)

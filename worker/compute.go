@@ -39,6 +39,9 @@ func (a *assignment) compute(ctx context.Context, c Compute, post func(Event)) {
 			sums = a.pass.Gradient(c.State.Params, a.batch(c.Step, n), done.Data)
 		}
 		done.Sums = state.Sums(sums)
+		if ctx.Err() != nil {
+			return // a lazy set's examples may be none
+		}
 		post(done)
 	}
 }

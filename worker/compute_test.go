@@ -46,7 +46,7 @@ func feeds(t *testing.T, test int, visit func(t *testing.T, f *feed)) {
 			defer pool.Close()
 			r := testJob().Recipe
 			r.Data.Test = test
-			f := newFeed(r, &data.Set{Train: indexed(37), Test: indexed(test)}, inputs(t), pool)
+			f := newFeed(r, &data.Set{Manifest: data.Manifest{Train: 37}, Train: indexed(37), Test: indexed(test)}, inputs(t), pool)
 			f.idle, f.ahead = idle, f.now
 			if idle {
 				f.ahead = &prepared{}
@@ -206,7 +206,7 @@ func TestJobsTakeTurns(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a := w.assign(j, net, &data.Set{Train: slow{37}, Test: slow{3}}, inputs(t))
+		a := w.assign(j, net, &data.Set{Manifest: data.Manifest{Train: 37}, Train: slow{37}, Test: slow{3}}, inputs(t))
 		s := models.Blank(net, j.SGD)
 		all.Go(func() {
 			<-ready

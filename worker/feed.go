@@ -2,13 +2,13 @@ package worker
 
 import (
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 
 	"convoy/data"
 	"convoy/job"
 	"convoy/kernels"
-	"convoy/rng"
 	"convoy/tree"
 )
 
@@ -23,6 +23,9 @@ type feed struct {
 	pool     *kernels.Pool
 	order    order
 	idle     bool // there are cores that the pool does not use
+
+	lazy   *data.Lazy // nil where all of the set is in memory
+	looked [2]int     // epoch and window that lookAhead asked for last; none begins with epoch −1
 
 	plan       []block
 	next       int // of the plan
@@ -42,7 +45,7 @@ type prepared struct {
 	block   block
 	step    job.Step
 	first   int // position of the first example
-	order   rng.Permutation
+	order   data.Order
 	indices []int
 	images  []float32
 	labels  []int32
@@ -55,7 +58,8 @@ type prepared struct {
 
 func newFeed(r job.Recipe, set *data.Set, inputs *data.Preparation, pool *kernels.Pool) *feed {
 	f := &feed{
-		sequence: r.Sequence(), set: set, inputs: inputs, pool: pool, order: newOrder(r),
+		looked:   [2]int{-1, 0},
+		sequence: r.Sequence(), set: set, inputs: inputs, pool: pool, order: newOrder(r, &set.Manifest),
 		idle: runtime.GOMAXPROCS(0) > pool.Threads(), now: &prepared{},
 	}
 	f.ahead = f.now
@@ -138,6 +142,7 @@ func (f *feed) begin() bool {
 	p.block, p.step, p.first = b, f.sequence.At(b.step), low+b.low
 	if !p.step.Evaluation {
 		p.order = f.order.of(p.step.Epoch)
+		f.lookAhead(p)
 	}
 	n := b.high - b.low
 	p.indices, p.images, p.labels = grow(p.indices, n), grow(p.images, n*f.inputs.Len()), grow(p.labels, n)
@@ -195,21 +200,45 @@ func grow[T any](s []T, n int) []T {
 	return s[:n]
 }
 
-// order tells which example stands at a position of an epoch.
+// order is the data set's order in the epoch that was asked for last.
 type order struct {
-	seed  uint64
-	n     int
-	epoch int
-	perm  rng.Permutation
+	manifest *data.Manifest
+	seed     uint64
+	window   int // shards
+	epoch    int
+	now      data.Order
 }
 
-func newOrder(r job.Recipe) order {
-	return order{seed: r.Seed, n: r.Data.Train, epoch: -1}
+func newOrder(r job.Recipe, m *data.Manifest) order {
+	return order{manifest: m, seed: r.Seed, window: r.Window, epoch: -1}
 }
 
-func (o *order) of(epoch int) rng.Permutation {
+func (o *order) of(epoch int) data.Order {
 	if o.epoch != epoch {
-		o.epoch, o.perm = epoch, rng.NewPermutation(o.seed, epoch, o.n)
+		o.epoch, o.now = epoch, data.NewOrder(*o.manifest, o.window, o.seed, epoch)
 	}
-	return o.perm
+	return o.now
+}
+
+// lookAhead has a lazy set load the window that p begins in and the one after
+// it, while others compute.
+func (f *feed) lookAhead(p *prepared) {
+	if f.lazy == nil {
+		return
+	}
+	w := p.order.Window(p.first)
+	here := [2]int{p.step.Epoch, w}
+	if f.looked == here {
+		return
+	}
+	shards := slices.Clone(p.order.Shards(w))
+	if w+1 < p.order.Windows() {
+		shards = append(shards, p.order.Shards(w+1)...)
+	} else if next := p.step.Epoch + 1; next < f.sequence.Epochs {
+		order := data.NewOrder(*f.order.manifest, f.order.window, f.order.seed, next)
+		shards = append(shards, order.Shards(0)...)
+	}
+	if f.lazy.Prefetch(shards) {
+		f.looked = here
+	}
 }

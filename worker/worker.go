@@ -21,6 +21,7 @@ import (
 
 	"convoy/api"
 	"convoy/bus"
+	"convoy/data"
 	"convoy/kernels"
 )
 
@@ -30,7 +31,13 @@ type Config struct {
 	Cluster string
 	Threads int    // goroutines that compute; 0 means 1
 	Cache   string // folder for the shards of data sets; empty keeps none on disk
-	Carrier bus.Carrier
+	// CacheBytes bounds the shards in Cache; 0 keeps all.
+	CacheBytes int64
+	// DataMemory bounds the shards held in memory, in bytes; 0 is
+	// data.MaxResidentBytes, which is also the most. A larger set is loaded
+	// piece by piece, for which its job needs data.window.
+	DataMemory int64
+	Carrier    bus.Carrier
 	// Replicas are connections to some or all replicas; any that answers will do.
 	Replicas []grpc.ClientConnInterface
 	// ChunkFloats is the size of a chunk on the wire, 0 for the default.
@@ -48,6 +55,9 @@ func (c *Config) Check() error {
 	}
 	if c.Threads < 0 || c.Threads > 1024 {
 		return fmt.Errorf("%d threads: give 1 to 1024", c.Threads)
+	}
+	if c.CacheBytes < 0 || c.DataMemory < 0 || c.DataMemory > data.MaxResidentBytes {
+		return fmt.Errorf("%d bytes of shards on disk and %d in memory: give 0 or more, and at most %d in memory", c.CacheBytes, c.DataMemory, int64(data.MaxResidentBytes))
 	}
 	if len(c.Replicas) == 0 {
 		return errors.New("no replica to ask: give the address of at least one")
@@ -80,6 +90,9 @@ func New(cfg Config) (*Worker, error) {
 		return nil, err
 	}
 	cfg.Threads = max(cfg.Threads, 1)
+	if cfg.DataMemory == 0 {
+		cfg.DataMemory = data.MaxResidentBytes
+	}
 	w := &Worker{cfg: cfg, inbox: make(chan func(), 1024), done: make(chan struct{}), started: time.Now()}
 	w.machine = NewMachine(MachineConfig{
 		Cluster: cfg.Cluster, Self: cfg.ID, Threads: cfg.Threads, ChunkFloats: cfg.ChunkFloats,
@@ -175,9 +188,7 @@ func (w *Worker) carryOut(a Action) {
 		w.task(func(ctx context.Context) { w.post(w.fetchGradient(ctx, a)) })
 	case Compute:
 		current := w.current
-		w.task(func(ctx context.Context) {
-			current.work(ctx, a, w.post)
-		})
+		w.task(func(context.Context) { current.work(current.life, a, w.post) })
 	default:
 		panic(fmt.Sprintf("worker: unknown action %T", a))
 	}

@@ -20,6 +20,7 @@ import (
 	"convoy/client"
 	"convoy/cmd/internal/cli"
 	"convoy/coordinator"
+	"convoy/data"
 	"convoy/worker"
 )
 
@@ -40,6 +41,7 @@ type workerFlags struct {
 	cluster, id         string
 	threads             int
 	cache               string
+	cacheSize, memory   int64 // MiB
 	logFormat, logLevel string
 }
 
@@ -70,6 +72,8 @@ for --nats.`,
 	flags.StringVar(&f.id, "id", defaultID(), "this worker's name, unique in the cluster")
 	flags.IntVar(&f.threads, "threads", 0, "goroutines to compute with (default all cores)")
 	flags.StringVar(&f.cache, "cache", filepath.Join(os.TempDir(), "convoy-cache"), "folder for shards of data sets, which several workers may share")
+	flags.Int64Var(&f.cacheSize, "cache-size", 32<<10, "MiB of shards to keep in the cache, 0 for no bound")
+	flags.Int64Var(&f.memory, "data-memory", data.MaxResidentBytes>>20, "MiB of a data set to hold in memory; jobs on larger sets need data.window")
 	flags.StringVar(&f.logFormat, "log-format", "auto", "console, json, or auto: console on a terminal")
 	flags.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 	return c
@@ -78,6 +82,9 @@ for --nats.`,
 func (f workerFlags) run(ctx context.Context) error {
 	if f.threads < 0 {
 		return cli.Usagef("--threads %d: want 1 or more, or 0 for all cores", f.threads)
+	}
+	if f.cacheSize < 0 || f.cacheSize > 1<<30 || f.memory < 1 || f.memory > data.MaxResidentBytes>>20 {
+		return cli.Usagef("--cache-size %d --data-memory %d: want 0 to %d and 1 to %d MiB", f.cacheSize, f.memory, 1<<30, data.MaxResidentBytes>>20)
 	}
 	if f.threads == 0 {
 		f.threads = runtime.GOMAXPROCS(0)
@@ -95,7 +102,7 @@ func (f workerFlags) run(ctx context.Context) error {
 		return errors.Join(err, cl.Close())
 	}
 	w, err := worker.New(worker.Config{
-		ID: f.id, Cluster: f.cluster, Threads: f.threads, Cache: f.cache,
+		ID: f.id, Cluster: f.cluster, Threads: f.threads, Cache: f.cache, CacheBytes: f.cacheSize << 20, DataMemory: f.memory << 20,
 		Carrier: carrier, Replicas: cl.Connections(), Log: log,
 	})
 	if err == nil {

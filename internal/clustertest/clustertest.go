@@ -35,8 +35,9 @@ import (
 type Config struct {
 	Replicas    int // 0 means 1; with 1 everything is in one process and opens no socket
 	Workers     int
-	Threads     int // of each worker; 0 means 1
-	ChunkFloats int // of a chunk on the wire; 0 means the default
+	Threads     int   // of each worker; 0 means 1
+	ChunkFloats int   // of a chunk on the wire; 0 means the default
+	DataMemory  int64 // bytes of shards that a worker holds, and keeps on disk; 0 means the default
 }
 
 const clusterName = "test"
@@ -153,7 +154,7 @@ func (c *Cluster) AddWorker() string {
 	id := fmt.Sprintf("w%d", c.started)
 	cfg := worker.Config{
 		ID: id, Cluster: clusterName, Threads: c.cfg.Threads, Log: c.log, ChunkFloats: c.cfg.ChunkFloats,
-		Cache: filepath.Join(c.dir, id), Replicas: c.client.Connections(),
+		Cache: filepath.Join(c.dir, id), DataMemory: c.cfg.DataMemory, CacheBytes: c.cfg.DataMemory, Replicas: c.client.Connections(),
 	}
 	var own bus.Carrier
 	if c.cfg.Replicas == 1 {

@@ -10,7 +10,12 @@ import (
 // Small is a data set of a hundred examples of the built-in digits, in sizes that
 // no batch and no number of micro-batches divides; with -short, as under the race
 // detector, which makes computing twenty times slower, it is half of that.
-var Small = sync.OnceValue(func() *data.Set {
+var Small = sync.OnceValue(func() *data.Set { return small(4 << 20) })
+
+// Sharded is Small in shards of 5 examples.
+var Sharded = sync.OnceValue(func() *data.Set { return small(4 << 10) })
+
+func small(shard int) *data.Set {
 	digits := data.Digits()
 	about := digits.Manifest
 	about.Name, about.Generator = "small", 0
@@ -18,12 +23,12 @@ var Small = sync.OnceValue(func() *data.Set {
 	if testing.Short() {
 		train, test = 43, 5
 	}
-	set, err := data.Import(about, first{digits.Train, train}, first{digits.Test, test})
+	set, err := data.ImportInShards(about, first{digits.Train, train}, first{digits.Test, test}, shard)
 	if err != nil {
 		panic(err)
 	}
 	return set
-})
+}
 
 // first is the first n examples of a split.
 type first struct {
