@@ -21,8 +21,6 @@ func (k kind) String() string {
 	return fmt.Sprintf("%d×%d %s", k.height, k.width, mode)
 }
 
-func (k kind) bytes() int { return k.channels * k.height * k.width }
-
 // maxDecodedBytes bounds the pixels of a file: a photograph may be larger than an
 // example, and is made smaller then.
 const maxDecodedBytes = 256 << 20
