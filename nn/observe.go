@@ -42,9 +42,11 @@ func (n *Net) Observe(pool *kernels.Pool, params, image []float32, name string) 
 
 // noLayer lists the layers that there are.
 func (n *Net) noLayer(name string) error {
-	list := make([]string, len(n.infos))
-	for i, info := range n.infos {
-		list[i] = fmt.Sprintf("%s (%s)", info.Name, info.Layer)
+	var list []string
+	for _, info := range n.infos {
+		if !info.Auxiliary {
+			list = append(list, fmt.Sprintf("%s (%s)", info.Name, info.Layer))
+		}
 	}
 	return fmt.Errorf("the network has no layer %q: name one of %s", name, strings.Join(list, ", "))
 }
