@@ -73,6 +73,7 @@ var measured = []struct {
 }{
 	{"lenet", 28, 256, 28},
 	{"lenet-relu", 28, 256, 28},
+	{"lenet5", 32, 256, 32},
 	{"alexnet", 224, 32, 67},
 	{"alexnet-2012", 227, 32, 67},
 	{"vgg11/4", 224, 32, 32},

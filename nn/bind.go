@@ -104,6 +104,8 @@ func (b *binder) layer(l Layer, in Shape) (operator, error) {
 		info.Conv = &o.s
 	case *linear:
 		info.Linear = &o.s
+	case *wholeConv:
+		info.Linear = &o.s
 	}
 	if o, ok := op.(interface{ algorithm() string }); ok {
 		info.Algorithm = o.algorithm()

@@ -115,6 +115,9 @@ func (l Conv) bind(b *binder, in Shape) (operator, error) {
 		return nil, err
 	}
 	s := l.geometry(in)
+	if l.covers(s) && !b.options.Direct {
+		return l.bindWhole(b, in, s)
+	}
 	c := &conv{s: s, plan: kernels.NewConvolution(s, b.options.Direct), below: b.below, convParams: l.params(b, in)}
 	b.packers = append(b.packers, c)
 	return c, nil

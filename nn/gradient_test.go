@@ -20,6 +20,7 @@ func TestGradients(t *testing.T) {
 		{Conv{Out: 4, Kernel: 3, Pad: 1, Groups: 2}, Shape{6, 4, 3}},
 		{Conv{Out: 6, Kernel: 2, Stride: 2, Groups: 3}, Shape{3, 4, 5}},
 		{Conv{Out: 4, Kernel: 3, Pad: 1, Table: Table{"X.XX", ".XX.", "XX.X"}}, Shape{3, 4, 5}},
+		{Conv{Out: 4, Kernel: 3}, Shape{2, 3, 3}},
 		{Linear{Out: 5}, Shape{7, 1, 1}},
 		{MaxPool{Kernel: 2}, Shape{2, 5, 6}},
 		{MaxPool{Kernel: 3, Stride: 2, Pad: 1}, Shape{2, 5, 6}},
