@@ -21,8 +21,11 @@ type Evaluation struct {
 // Loss is the mean over the examples.
 func (e Evaluation) Loss() float64 { return e.LossSum / float64(e.Examples) }
 
-// evaluationBlock is how many examples are read at once.
-const evaluationBlock = 512
+// So many examples are prepared at once, or fewer that take so much memory.
+const (
+	evaluationBlock = 512
+	evaluationBytes = 256 << 20
+)
 
 // topN is how many of the greatest scores a label may be among for Top5.
 const topN = 5
@@ -34,25 +37,25 @@ func (t *Trained) Evaluate(ctx context.Context, pool *kernels.Pool, m data.Manif
 	if err := t.Accepts(m); err != nil {
 		return Evaluation{}, err
 	}
+	inputs, err := t.preparation()
+	if err != nil {
+		return Evaluation{}, err
+	}
 	n, size, classes := split.Len(), t.Net.Input().Len(), t.Net.Classes()
 	e := Evaluation{Examples: n, Confusion: make([][]int, classes)}
 	for i := range e.Confusion {
 		e.Confusion[i] = make([]int, classes)
 	}
 	losses := make([]float64, n)
-	block := min(evaluationBlock, n)
-	indices, labels := make([]int, block), make([]int32, block)
-	images, scores := make([]float32, block*size), make([]float32, block*classes)
+	block := min(n, max(1, min(evaluationBlock, evaluationBytes/(4*size))))
+	labels, images, scores := make([]int32, block), make([]float32, block*size), make([]float32, block*classes)
 	pass := t.Net.NewPass(pool)
 	for low := 0; low < n; low += block {
 		if err := ctx.Err(); err != nil {
 			return Evaluation{}, fmt.Errorf("evaluate: %w", err)
 		}
 		count := min(block, n-low)
-		for i := range count {
-			indices[i] = low + i
-		}
-		data.Fill(split, indices[:count], images[:count*size], labels[:count])
+		prepare(pool, inputs, split, low, images[:count*size], labels[:count])
 		pass.Examine(t.Params, images[:count*size], labels[:count], losses[low:low+count], scores[:count*classes])
 		for i, label := range labels[:count] {
 			e.count(scores[i*classes:(i+1)*classes], int(label))

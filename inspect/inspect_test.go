@@ -23,10 +23,15 @@ import (
 )
 
 // write writes state 0 of a job as a checkpoint, and returns its path.
-func write(t *testing.T, model string, m data.Manifest) string {
+func write(t *testing.T, model string, m data.Manifest, overrides ...string) string {
 	t.Helper()
 	f := job.Default()
 	f.Model = model
+	for _, o := range overrides {
+		if err := f.Set(o); err != nil {
+			t.Fatal(err)
+		}
+	}
 	r := f.Recipe(m.ForRecipe())
 	s, err := models.Initial(r)
 	if err != nil {
@@ -80,6 +85,26 @@ func pool(t *testing.T, threads int) *kernels.Pool {
 	return p
 }
 
+// batchOf is the first n test examples as a worker prepares them.
+func batchOf(t *testing.T, tr *Trained, set *data.Set, n int) nn.Batch {
+	t.Helper()
+	in, err := models.InputOf(tr.Recipe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := data.NewPreparation(set.Manifest, in, tr.Recipe.Augment, tr.Recipe.Seed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	indices := make([]int, n)
+	for i := range indices {
+		indices[i] = i
+	}
+	b := nn.Batch{Images: make([]float32, n*p.Len()), Labels: make([]int32, n), Cuts: cuts(n, tr.Recipe.MicroBatches)}
+	p.Evaluate(set.Test, indices, b.Images, b.Labels)
+	return b
+}
+
 // first is the beginning of another split.
 type first struct {
 	data.Split
@@ -94,12 +119,7 @@ func TestEvaluateIsTrainings(t *testing.T) {
 	set := data.Digits()
 	tr := mustOpen(t, write(t, "lenet-relu", set.Manifest))
 	const n = 1100 // three blocks
-	indices := make([]int, n)
-	for i := range indices {
-		indices[i] = i
-	}
-	b := nn.Batch{Images: make([]float32, n*28*28), Labels: make([]int32, n), Cuts: cuts(n, tr.Recipe.MicroBatches)}
-	data.Fill(set.Test, indices, b.Images, b.Labels)
+	b := batchOf(t, tr, set, n)
 	want := tr.Net.NewPass(pool(t, 1)).Evaluate(tr.Params, b)
 	for _, threads := range []int{1, 3} {
 		e, err := tr.Evaluate(t.Context(), pool(t, threads), set.Manifest, first{set.Test, n})
@@ -132,12 +152,7 @@ func TestPenalties(t *testing.T) {
 		t.Fatal(err)
 	}
 	tr := mustOpen(t, write(t, "lenet5", set.Manifest))
-	b := nn.Batch{Images: make([]float32, 20*32*32), Labels: make([]int32, 20), Cuts: cuts(20, tr.Recipe.MicroBatches)}
-	indices := make([]int, 20)
-	for i := range indices {
-		indices[i] = i
-	}
-	data.Fill(set.Test, indices, b.Images, b.Labels)
+	b := batchOf(t, tr, set, 20)
 	want := tr.Net.NewPass(pool(t, 1)).Evaluate(tr.Params, b)
 	e, err := tr.Evaluate(t.Context(), pool(t, 1), set.Manifest, set.Test)
 	if err != nil || e.LossSum != want.Loss || e.Correct != want.Correct || e.Top5 != want.Top5 {
@@ -256,8 +271,7 @@ func TestPictureIsTheExample(t *testing.T) {
 	pixels := make([]byte, 28*28)
 	set.Test.Example(4, pixels)
 	path := save(t, "four.png", 28, 28, func(x, y int) color.Color { return color.Gray{pixels[28*y+x]} })
-	want := make([]float32, 28*28)
-	data.Fill(set.Test, []int{4}, want, make([]int32, 1))
+	want := batchOf(t, tr, set, 5).Images[4*28*28:]
 	for _, invert := range []bool{false, true} {
 		p, err := tr.Picture(path, invert)
 		if err != nil {
@@ -272,6 +286,42 @@ func TestPictureIsTheExample(t *testing.T) {
 	}
 	if !tr.TrainedOnDark() {
 		t.Error("digits are light on a dark ground")
+	}
+}
+
+// TestInputOfTheRecipe: pictures and examples are resized, bordered and normalised
+// as the recipe says, and never changed at random.
+func TestInputOfTheRecipe(t *testing.T) {
+	set := colourful(t)
+	tr := mustOpen(t, write(t, "lenet-relu", set.Manifest, "input.resize=20x24", "input.pad=2", "input.normalize=dataset", "augment.flip=true", "augment.crop=3"))
+	file := save(t, "a.png", 50, 40, func(x, y int) color.Color { return color.NRGBA{uint8(5 * x), uint8(6 * y), 7, 255} })
+	for _, ask := range []func() error{
+		func() error { _, err := tr.Picture(file, false); return err },
+		func() error { _, err := tr.Evaluate(t.Context(), pool(t, 1), set.Manifest, set.Test); return err },
+	} {
+		if err := ask(); err == nil || !strings.Contains(err.Error(), "normalised by the mean and deviation of data set colours") || !strings.Contains(err.Error(), "name it with --data") {
+			t.Errorf("without the set: %v", err)
+		}
+	}
+	if err := tr.Meet(set.Manifest); err != nil {
+		t.Fatal(err)
+	}
+	b := batchOf(t, tr, set, 20)
+	want := tr.Net.NewPass(pool(t, 1)).Evaluate(tr.Params, b)
+	if e, err := tr.Evaluate(t.Context(), pool(t, 2), set.Manifest, set.Test); err != nil || e.LossSum != want.Loss || e.Correct != want.Correct {
+		t.Errorf("%+v, %v; training has %+v", e, err, want)
+	}
+	pixels := make([]byte, 3*32*32)
+	set.Test.Example(3, pixels)
+	example := save(t, "b.png", 32, 32, func(x, y int) color.Color {
+		return color.NRGBA{pixels[32*y+x], pixels[1024+32*y+x], pixels[2048+32*y+x], 255}
+	})
+	p, err := tr.Picture(example, false)
+	if err != nil || fmt.Sprint(p.Input.Shape()) != "(3, 24, 28)" {
+		t.Fatalf("%v of shape %v", err, p.Input.Shape())
+	}
+	if size := 3 * 24 * 28; !slices.Equal(p.values(), b.Images[3*size:4*size]) {
+		t.Error("an example's picture is not what the network is trained on")
 	}
 }
 

@@ -55,9 +55,13 @@ func (t *Trained) Picture(path string, invert bool) (*Picture, error) {
 		}
 	}
 	p := &Picture{Path: path, Height: height, Width: width, Light: d.Channels == 1 && lightBorder(pixels, d.Height, d.Width)}
-	values := make([]float32, len(pixels))
-	data.Floats(pixels, values)
+	inputs, err := t.preparation()
+	if err != nil {
+		return nil, fmt.Errorf("picture %s: %w", path, err)
+	}
 	in := t.Net.Input()
+	values := make([]float32, in.Len())
+	inputs.Image(pixels, values)
 	p.Input = tensor.New(tensor.WithShape(in.C, in.H, in.W), tensor.WithBacking(values))
 	return p, nil
 }

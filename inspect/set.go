@@ -39,7 +39,7 @@ func (t *Trained) store() (*data.Store, *data.Manifest, error) {
 // nil where it is not at hand.
 func (t *Trained) findManifest() (*data.Manifest, error) {
 	if data.Builtin(t.Recipe.Data.Name) {
-		set, err := data.Open(t.Recipe.Data.Name, "")
+		set, err := t.Set()
 		if err != nil {
 			return nil, err
 		}

@@ -2,7 +2,7 @@
 // how well it does on examples, what its layers see, and how a run went.
 //
 // It reads a run's folder or a checkpoint and never writes into them. What it
-// computes goes the way that training's evaluations go (data.Fill, nn.Pass), so
+// computes goes the way that training's evaluations go (data.Preparation, nn.Pass), so
 // that the loss and the counts of a data set have the bits of the run's record.
 // gorgonia's tensors are the containers at its edges: named parameters, pictures
 // in, feature maps out.

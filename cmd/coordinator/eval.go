@@ -83,18 +83,9 @@ more than 20 classes the text shows the worst ones; -o json has all.`,
 // openWithData opens a trained network and the data that it is to be evaluated
 // on, which it accepts.
 func openWithData(run string, d dataChoice) (*inspect.Trained, *data.Set, error) {
-	t, err := openRun(run)
-	if err != nil {
-		return nil, nil, err
-	}
-	set, err := d.open()
-	if err != nil {
-		return nil, nil, err
-	}
-	if set == nil {
+	t, set, err := openRun(run, d)
+	if err == nil && set == nil {
 		set, err = t.Set()
-	} else {
-		err = t.Meet(set.Manifest)
 	}
 	return t, set, cli.Usage(err)
 }

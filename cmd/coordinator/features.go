@@ -17,6 +17,7 @@ import (
 type featureFlags struct {
 	layer, out      string
 	filters, invert bool
+	data            dataChoice
 }
 
 func modelFeaturesCommand() *cobra.Command {
@@ -36,7 +37,7 @@ a checkpoint's .safetensors file.`,
 			if err := f.check(args); err != nil {
 				return err
 			}
-			t, err := openRun(args[0])
+			t, _, err := openRun(args[0], f.data)
 			if err != nil {
 				return err
 			}
@@ -58,6 +59,7 @@ a checkpoint's .safetensors file.`,
 	c.Flags().StringVar(&f.layer, "layer", "", "layer to draw")
 	c.Flags().BoolVar(&f.filters, "filters", false, "draw the kernels of the first convolution")
 	c.Flags().BoolVar(&f.invert, "invert", false, "turn light and dark of the picture around")
+	f.data.flags(c, "the run's own")
 	c.Flags().StringVarP(&f.out, "out", "o", "", "file to draw into, PNG")
 	return c
 }

@@ -6,7 +6,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"convoy/cmd/internal/cli"
 	"convoy/inspect"
 	"convoy/kernels"
 )
@@ -36,14 +35,7 @@ outside of its run has none, unless --data names the set.`,
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			t, err := openRun(args[0])
-			if err != nil {
-				return err
-			}
-			set, err := d.open()
-			if err == nil && set != nil {
-				err = cli.Usage(t.Meet(set.Manifest))
-			}
+			t, _, err := openRun(args[0], d)
 			if err != nil {
 				return err
 			}

@@ -54,10 +54,18 @@ func withPool(threads int, do func(*kernels.Pool) error) error {
 	return do(pool)
 }
 
-// openRun opens a trained network; what is wrong with it is the user's input.
-func openRun(run string) (*inspect.Trained, error) {
+// openRun opens a trained network and the data set that the flags name, nil where
+// they name none; what is wrong with them is the user's input.
+func openRun(run string, d dataChoice) (*inspect.Trained, *data.Set, error) {
 	t, err := inspect.Open(run)
-	return t, cli.Usage(err)
+	if err != nil {
+		return nil, nil, cli.Usage(err)
+	}
+	set, err := d.open()
+	if err == nil && set != nil {
+		err = cli.Usage(t.Meet(set.Manifest))
+	}
+	return t, set, err
 }
 
 // openPictures reads all pictures of a command line, each error with its file.

@@ -32,8 +32,16 @@ func digit(ts *testscript.TestScript, _ bool, args []string) {
 // TestEvalIsTheRunsOwn: the evaluation of a run's last state says what the run's
 // last row does, to the bit, and so does its epoch before.
 func TestEvalIsTheRunsOwn(t *testing.T) {
+	for _, flags := range [][]string{
+		{"--model", "lenet-relu"}, {"--model", "lenet5"}, {"--set", "input.normalize=dataset", "--set", "augment.shift=2"},
+	} {
+		t.Run(strings.Join(flags, " "), func(t *testing.T) { testEvalIsTheRunsOwn(t, flags) })
+	}
+}
+
+func testEvalIsTheRunsOwn(t *testing.T, flags []string) {
 	dir := filepath.Join(t.TempDir(), "run")
-	one, _ := trained(t, append(small(t), "--out", dir)...)
+	one, _ := trained(t, append(append(small(t), flags...), "--out", dir)...)
 	rows, err := inspect.Rows(dir)
 	if err != nil {
 		t.Fatal(err)
