@@ -51,26 +51,6 @@ const ValidationUnit = 10_000
 // defaultValidation is a tenth.
 const defaultValidation = ValidationUnit / 10
 
-// DefaultName is what the set in dir is called unless the user says otherwise:
-// what everybody calls CIFAR's, else the folder's name with the characters
-// replaced that a set's name cannot have.
-func DefaultName(dir, format string) string {
-	found, err := detect(dir, format)
-	if err == nil && (found == FormatCIFAR10 || found == FormatCIFAR100) {
-		return found
-	}
-	if full, err := filepath.Abs(dir); err == nil {
-		dir = full
-	}
-	name := strings.Map(func(r rune) rune {
-		if (r < 'a' || r > 'z') && (r < '0' || r > '9') {
-			return '-'
-		}
-		return r
-	}, strings.ToLower(filepath.Base(dir)))
-	return name[:min(len(name), 63)]
-}
-
 func (o Options) check() error {
 	switch {
 	case o.Format != "" && !slices.Contains(Formats(), o.Format):

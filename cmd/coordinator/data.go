@@ -19,7 +19,7 @@ func dataCommand() *cobra.Command {
 		`A set can be trained on from its own files. Importing it once decodes and checks
 all of it and writes shards whose names are their SHA-256; its manifest's digest
 names the content and is part of a job's recipe.`,
-		dataImportCommand(), dataVerifyCommand())
+		dataImportCommand(), dataVerifyCommand(), dataSampleCommand())
 }
 
 // importFlags are the flags of `data import`.
