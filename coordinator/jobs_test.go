@@ -126,7 +126,7 @@ func TestSubmitRefuses(t *testing.T) {
 		{"manifest for digits", "", digitsJob, other, "same release"},
 		{"network does not fit", "", mnist, tiny, "lenet-relu"},
 		{"network too long", "", "model: {layers: [" + strings.Repeat("{type: conv, out: 1, kernel: 1}, ", 600) + "{type: flatten}, {type: linear, out: 10}]}\ndata: digits\n", nil, "shorten model.layers"},
-		{"network of other classes", "", "data: digits\nmodel: {layers: [{type: flatten}, {type: linear, out: 12}]}\n", nil, "2:1: model network on data set digits: the network ends in 12 values, the data has 10 classes"},
+		{"network of other classes", "", "data: digits\nmodel: {layers: [{type: flatten}, {type: linear, out: 12}]}\n", nil, "2:17: model network on data set digits: the network ends in 12 values, the data has 10 classes"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if tt.request == "" {

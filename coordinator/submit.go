@@ -124,7 +124,7 @@ func submitEntry(requestID string, file job.File, m data.Manifest) (*api.Entry, 
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
 	if _, err := models.ForRecipe(recipe); err != nil {
-		return nil, status.Error(codes.InvalidArgument, file.Errorf("model.name", "%w", err).Error())
+		return nil, status.Error(codes.InvalidArgument, file.Errorf(file.ModelKey(), "%w", err).Error())
 	}
 	if err := checkInput(recipe, m); err != nil {
 		return nil, status.Error(codes.InvalidArgument, file.Errorf("input.normalize", "%w", err).Error())

@@ -41,6 +41,14 @@ type Layer struct {
 	Proj    int `json:"pool_proj,omitempty"`
 }
 
+// ModelKey is the key that says which network f trains, for Errorf.
+func (f File) ModelKey() string {
+	if f.Model == Listed {
+		return "model.layers"
+	}
+	return "model.name"
+}
+
 // Bounds of a list of layers. It comes over the wire: within them no size makes
 // an int overflow, and nn checks the shapes that follow from them.
 const (

@@ -29,8 +29,8 @@ func InputOf(r job.Recipe) (job.Input, error) {
 	return in, nil
 }
 
-// shapeOf is the shape of the network's input.
-func shapeOf(r job.Recipe) (nn.Shape, error) {
+// ShapeOf is the shape of the network's input.
+func ShapeOf(r job.Recipe) (nn.Shape, error) {
 	in, err := InputOf(r)
 	h, w := in.Size(r.Data)
 	return nn.Shape{C: r.Data.Channels, H: h, W: w}, err

@@ -32,11 +32,14 @@ func ForRecipe(r job.Recipe) (*nn.Net, error) {
 		return nil, err
 	}
 	d := r.Data
-	in, err := shapeOf(r)
+	in, err := ShapeOf(r)
 	if err != nil {
 		return nil, err
 	}
 	net, err := model.Build(d.Classes, in, OptionsOf(r))
+	if tooSmall(err) {
+		err = fmt.Errorf("%w; input.resize enlarges the data's", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("model %s on data set %s: %w", r.Model, d.Name, err)
 	}

@@ -61,7 +61,7 @@ func TestListedShapesThatDoNotMeet(t *testing.T) {
 		"the network ends in 12 values, the data has 10 classes":                  {{Type: "flatten"}, {Type: "linear", Out: 12}},
 		"the network has no parameters":                                           {{Type: "flatten"}},
 		"too small, the smallest that work are 40×40: layer 0 (MaxPool 40×40)":    {{Type: "maxpool", Kernel: 40, Stride: 40}, {Type: "flatten"}, {Type: "linear", Out: 10}},
-		"images of 28×28 are too small":                                           {{Type: "maxpool", Kernel: 4096, Stride: 4096}, {Type: "flatten"}, {Type: "linear", Out: 10}},
+		"larger than the padded input 28×28; input.resize enlarges the data's":    {{Type: "maxpool", Kernel: 4096, Stride: 4096}, {Type: "flatten"}, {Type: "linear", Out: 10}},
 		"layer 0 (MaxPool 4096×4096), input 1×28×28: pooling window 4096×4096 is": {{Type: "maxpool", Kernel: 4096, Stride: 4096}, {Type: "maxpool", Kernel: 4096, Stride: 4096}, {Type: "linear", Out: 10}},
 		"its table has 2 rows for 1 channels of the input":                        {{Type: "conv", Out: 3, Kernel: 3, Stride: 1, Groups: 1, Table: "XX./.XX"}},
 		"from 1 to 6 channels in 2 groups":                                        {{Type: "conv", Out: 6, Kernel: 1, Stride: 1, Groups: 2}},

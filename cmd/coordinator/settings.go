@@ -97,7 +97,7 @@ type resolved struct {
 func resolve(f job.File) (resolved, error) {
 	var err error
 	if _, err := models.Of(f.Recipe(job.Data{})); err != nil {
-		return resolved{}, cli.Usage(f.Errorf("model.name", "%w", err))
+		return resolved{}, cli.Usage(f.Errorf(f.ModelKey(), "%w", err))
 	}
 	if f.Data.Dir != "" {
 		if f.Data.Dir, err = filepath.Abs(f.Data.Dir); err != nil {
@@ -117,7 +117,7 @@ func resolve(f job.File) (resolved, error) {
 		return resolved{}, cli.Usage(err)
 	}
 	if _, err := models.ForRecipe(recipe); err != nil {
-		return resolved{}, cli.Usage(f.Errorf("model.name", "%w", err))
+		return resolved{}, cli.Usage(f.Errorf(f.ModelKey(), "%w", err))
 	}
 	input, err := models.InputOf(recipe)
 	if err == nil {

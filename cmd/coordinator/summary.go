@@ -118,7 +118,7 @@ func (s *summaryOptions) ofJob(path string, flags *pflag.FlagSet) (models.Model,
 	}
 	m, err := models.Of(f.Recipe(job.Data{}))
 	if err != nil {
-		return m, f.Errorf("model.name", "%w", err)
+		return m, f.Errorf(f.ModelKey(), "%w", err)
 	}
 	if s.input != (nn.Shape{}) && flags.Changed("classes") {
 		return m, nil
@@ -127,14 +127,14 @@ func (s *summaryOptions) ofJob(path string, flags *pflag.FlagSet) (models.Model,
 	if err != nil {
 		return m, f.Errorf("data.name", "%w; or give --input and --classes", err)
 	}
-	d := set.Manifest.ForRecipe()
-	if s.input == (nn.Shape{}) {
-		s.input = nn.Shape{C: d.Channels, H: d.Height, W: d.Width}
-	}
+	recipe := f.Recipe(set.Manifest.ForRecipe())
 	if !flags.Changed("classes") {
-		s.classes = d.Classes
+		s.classes = recipe.Data.Classes
 	}
-	return m, nil
+	if s.input == (nn.Shape{}) {
+		s.input, err = models.ShapeOf(recipe)
+	}
+	return m, err
 }
 
 // imageShape is the --input flag.

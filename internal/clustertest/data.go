@@ -16,13 +16,18 @@ var Small = sync.OnceValue(func() *data.Set { return small(4 << 20) })
 var Sharded = sync.OnceValue(func() *data.Set { return small(4 << 10) })
 
 func small(shard int) *data.Set {
+	if testing.Short() {
+		return digits(43, 5, shard)
+	}
+	return digits(99, 31, shard)
+}
+
+// digits is a data set called small of the first so many of the built-in digits,
+// in shards of so many bytes.
+func digits(train, test, shard int) *data.Set {
 	digits := data.Digits()
 	about := digits.Manifest
 	about.Name, about.Generator = "small", 0
-	train, test := 99, 31
-	if testing.Short() {
-		train, test = 43, 5
-	}
 	set, err := data.ImportInShards(about, first{digits.Train, train}, first{digits.Test, test}, shard)
 	if err != nil {
 		panic(err)
