@@ -8,7 +8,10 @@ import "convoy/nn"
 // every layer but the output, weights begin uniform in ±2.4 by the number of a
 // unit's inputs (appendix A), and the loss is the one of section II.C unless the
 // job names another. C3's kernels are not those of all maps of S2.
-func leNet5Layers(classes int) nn.Chain {
+func leNet5Layers(classes int) nn.Chain { return leNet5Of(classes, false) }
+
+// leNet5Of is the network, with the codes of its output trained or fixed.
+func leNet5Of(classes int, train bool) nn.Chain {
 	return nn.Chain{
 		squashed("C1", nn.Conv{Out: 6, Kernel: 5}),
 		squashed("S2", nn.Subsample{}),
@@ -16,7 +19,7 @@ func leNet5Layers(classes int) nn.Chain {
 		squashed("S4", nn.Subsample{}),
 		squashed("C5", nn.Conv{Out: 120, Kernel: 5}),
 		squashed("F6", nn.Linear{Out: 84}),
-		nn.Named{Name: "OUTPUT", Layer: nn.RBF{Out: classes, Codes: digitCodes(classes)}},
+		nn.Named{Name: "OUTPUT", Layer: nn.RBF{Out: classes, Codes: digitCodes(classes), Trainable: train}},
 	}.Initialised(nn.LeCun)
 }
 
@@ -42,4 +45,12 @@ var leNet5 = Model{
 	Layers: leNet5Layers,
 	Input:  nn.Shape{C: 1, H: 32, W: 32},
 	Low:    -0.1, High: 1.175, // so that inputs have mean 0 and variance 1 or so
+}
+
+var leNet5Trained = Model{
+	Name:   "lenet5-codes",
+	Doc:    "lenet5 with the codes of its output trained too: 840 parameters more",
+	Layers: func(classes int) nn.Chain { return leNet5Of(classes, true) },
+	Input:  leNet5.Input,
+	Low:    leNet5.Low, High: leNet5.High,
 }

@@ -36,7 +36,7 @@ type Model struct {
 }
 
 // all lists the models in the order in which they are shown.
-var all = []Model{leNet, leNetReLU, leNet5, alexNet, alexNet2012, vgg11, vgg13, vgg16, vgg19, nin, googLeNet}
+var all = []Model{leNet, leNetReLU, leNet5, leNet5Trained, alexNet, alexNet2012, vgg11, vgg13, vgg16, vgg19, nin, googLeNet}
 
 // All lists the models in the order in which they are shown.
 func All() []Model { return slices.Clone(all) }

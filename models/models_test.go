@@ -116,7 +116,7 @@ func TestLookup(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]string{
-		"lenet_relu": `did you mean "lenet-relu"?; the models are lenet, lenet-relu, lenet5, alexnet`,
+		"lenet_relu": `did you mean "lenet-relu"?; the models are lenet, lenet-relu, lenet5, lenet5-codes, alexnet`,
 		"LeNet":      `did you mean "lenet"?`,
 		"lenet-5":    `did you mean "lenet5"?`,
 		"resnet50":   `no model is named "resnet50"; the models are lenet, lenet-relu`,
@@ -185,6 +185,15 @@ func TestLeNet5(t *testing.T) {
 	connections := strings.Count(strings.Join(table1, ""), "X")
 	if fixed != 840 || connections != 60 || net.Loss() != (nn.Discriminative{}) {
 		t.Errorf("%d fixed numbers, %d connections, loss %v; want 840, 60, rbf", fixed, connections, net.Loss())
+	}
+	trained, err := nn.Build(leNet5Trained.Layers(10), leNet5.Input, nn.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	params, codes := make([]float32, trained.NumParams()), digitCodes(10)
+	trained.Init(3, params)
+	if got := params[60000:]; trained.NumParams() != 60840 || !slices.Equal(got, slices.Concat(codes...)) {
+		t.Errorf("%d parameters, the last of them %v, want 60,840 that end in the codes", trained.NumParams(), got)
 	}
 	_, err = nn.Build(leNet5.Layers(11), leNet5.Input, nn.Options{})
 	if want := "layer OUTPUT (RBF 11), input 84×1×1: there are codes for 10 classes, not for 11"; err == nil || err.Error() != want {

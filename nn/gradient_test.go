@@ -37,6 +37,7 @@ func TestGradients(t *testing.T) {
 		{LRN{Size: 4, Alpha: 0.5, Beta: 0.6, K: 1}, Shape{5, 2, 3}},
 		{Dropout{Rate: 0.4}, Shape{5, 2, 3}},
 		{RBF{Out: 3, Codes: codes(3, 5)}, Shape{5, 1, 1}},
+		{RBF{Out: 3, Codes: codes(3, 5), Trainable: true}, Shape{5, 1, 1}},
 		{Flatten{}, Shape{2, 3, 4}},
 		{Flatten{}, Shape{1, 3, 4}},
 		{Chain{Conv{Out: 3, Kernel: 3, Pad: 1}, ReLU{}, MaxPool{Kernel: 2}}, Shape{2, 4, 4}},

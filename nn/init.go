@@ -113,6 +113,7 @@ type initializer struct {
 	// blocks begin differently.
 	scales []float64
 	block  int
+	values []float32
 }
 
 // at is the scale of value i.
@@ -129,11 +130,16 @@ const (
 	allEqual  distribution = iota // to scale
 	uniformly                     // in [−scale, scale]
 	normally                      // around 0
+	copied                        // from values
 )
 
 // fill writes the elements of a tensor from number first on, a multiple of
 // blockWords; the tensor is the one at place in the network.
 func (n initializer) fill(v []float32, seed, place uint64, first int) {
+	if n.distribution == copied {
+		copy(v, n.values[first:])
+		return
+	}
 	if n.distribution == allEqual {
 		for j := range v {
 			v[j] = float32(n.at(first + j))
