@@ -1,6 +1,7 @@
 // Package data owns the examples that a network is trained on: where they come
-// from (IDX and CIFAR files, folders of images, the built-in digits), how they are stored and moved (shards
-// and their manifest) and how a batch of them becomes floats.
+// from (IDX and CIFAR files, folders of images, the built-in digits), how they are
+// stored and moved (shards and their manifest) and how they become a network's
+// input: changed at random, resized, normalised (Preparation).
 //
 // It promises that a manifest's digest names the content: two sets with one
 // digest hold the same pixels and labels in the same order, whoever read them
@@ -16,7 +17,6 @@ import (
 	"context"
 	"fmt"
 
-	"convoy/floats"
 	"convoy/similar"
 )
 
@@ -80,45 +80,4 @@ func Open(name, dir string) (*Set, error) {
 		return nil, err
 	}
 	return s.resident(context.Background())
-}
-
-// unit holds v ÷ 255 for every pixel value v: a true division, as PyTorch's
-// ToTensor does it, which differs in the last bit from a multiplication.
-var unit = func() (table [256]float32) {
-	for v := range table {
-		table[v] = float32(v) / 255
-	}
-	return table
-}()
-
-// Floats does dst[i] = pixels[i] ÷ 255, rounded once to float32.
-func Floats(pixels []byte, dst []float32) {
-	if len(pixels) != len(dst) {
-		panic(fmt.Sprintf("data: %d pixels into %d floats", len(pixels), len(dst)))
-	}
-	for i, v := range pixels {
-		dst[i] = unit[v]
-	}
-}
-
-// Fill writes the examples that indices name into images (len(indices) images,
-// one after the other, as Floats makes them) and their labels into labels. It
-// allocates nothing.
-func Fill(s Split, indices []int, images []float32, labels []int32) {
-	if len(indices) == 0 && len(images) == 0 && len(labels) == 0 {
-		return
-	}
-	if len(labels) != len(indices) || len(indices) == 0 || len(images)%len(indices) != 0 {
-		panic(fmt.Sprintf("data: fill %d floats and %d labels from %d examples", len(images), len(labels), len(indices)))
-	}
-	size := len(images) / len(indices)
-	for k, i := range indices {
-		image := images[k*size : (k+1)*size]
-		// The pixels go into the last quarter of the bytes that the floats will
-		// fill: float j ends at byte 4j+4, pixel j+1 lies at 3·size+j+1, which
-		// is not below that while a pixel j+1 exists. So no buffer is needed.
-		pixels := floats.Bytes(image)[3*size:]
-		labels[k] = int32(s.Example(i, pixels))
-		Floats(pixels, image)
-	}
 }

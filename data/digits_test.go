@@ -146,7 +146,9 @@ type linear struct {
 func (c *linear) classify(d *drawn, i int) (best uint8) {
 	var pixels [digitsSize]byte
 	d.Example(i, pixels[:])
-	Floats(pixels[:], c.image[:digitsSize])
+	for p, v := range pixels {
+		c.image[p] = float32(v) / 255
+	}
 	c.image[digitsSize] = 1
 	c.scores = [10]float32{}
 	for p, v := range &c.image {

@@ -61,7 +61,7 @@ func (s PixelSums) spread(n uint64) (high, low uint64, fine bool) {
 
 // Moments returns the mean and the standard deviation (of the population: the
 // divisor is the number of pixels) of each channel over the training examples,
-// in the unit of Floats: pixel value ÷ 255. Both follow from the exact sums by a
+// in the unit of job.NormalizeUnit: pixel value ÷ 255. Both follow from the exact sums by a
 // fixed sequence of operations that every machine rounds alike.
 func (m Manifest) Moments() (mean, deviation []float64) {
 	n := m.plane()
