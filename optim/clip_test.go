@@ -69,9 +69,13 @@ func TestWeightsOnly(t *testing.T) {
 	pool := kernels.NewPool(3)
 	defer pool.Close()
 	layout := []Tensor{
-		{"0.weight", []int{3, 5}}, {"0.bias", []int{3}},
-		{"1.weight", []int{2, 2*digest.LeafFloats - 9}}, {"1.bias", []int{2}},
-		{"2.weight", []int{5, digest.LeafFloats, 1}}, {"2.bias", []int{digest.LeafFloats + 7}}, {"3.coefficient", []int{1}},
+		{"0.weight", []int{3, 5}},
+		{"0.bias", []int{3}},
+		{"1.weight", []int{2, 2*digest.LeafFloats - 9}},
+		{"1.bias", []int{2}},
+		{"2.weight", []int{5, digest.LeafFloats, 1}},
+		{"2.bias", []int{digest.LeafFloats + 7}},
+		{"3.coefficient", []int{1}},
 	}
 	n := 0
 	for _, x := range layout {
