@@ -2,6 +2,7 @@ package golden
 
 import (
 	"encoding/binary"
+	"errors"
 	"maps"
 	"math"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -114,5 +116,8 @@ func run(t *testing.T, dir, test string) (output string, passes bool) {
 	c.Dir = dir
 	c.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, Env+"=") })
 	out, err := c.CombinedOutput()
+	if errors.Is(err, syscall.ENOEXEC) {
+		t.Skip("this machine runs the test's own program under an emulator alone")
+	}
 	return string(out), err == nil
 }
