@@ -65,3 +65,17 @@ func TestLeNet5Learns(t *testing.T) {
 		}
 	}
 }
+
+// TestLeNet5Bits pins three steps of LeNet-5: subsampling, the table, the scaled
+// tanh, the RBF outputs and their loss, on any machine. If the digest changes on
+// purpose, job.ArithmeticVersion changes with it.
+func TestLeNet5Bits(t *testing.T) {
+	for name, want := range map[string]string{
+		"lenet5":       "e43cbadcc8b7c79c189d9e098fa44ef2cc527966961bfb6107a6784afb84b7c9",
+		"lenet5-codes": "a1c15df5f601978ac9e4fc283da1aec4bb918417a4045e8f7b83167980d8f1a1",
+	} {
+		if got := threeSteps(t, name, 32, [][2]int{{0, 8}}); got != want {
+			t.Errorf("%s: digest %s, want %s", name, got, want)
+		}
+	}
+}
