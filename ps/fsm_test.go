@@ -49,7 +49,7 @@ func commitEntry(id string, first, n int) *api.Entry {
 	c := &api.StepCommit{Job: id, First: uint64(first), ChainBefore: chain[:], Workers: []string{"w1"}}
 	for t := first; t < first+n; t++ {
 		g := sum(t)
-		c.Rows = append(c.Rows, &api.CommittedRow{GradientDigest: g[:], LossSum: float64(t), Examples: 10, Shares: []*api.Share{{High: 4}}})
+		c.Rows = append(c.Rows, &api.CommittedRow{GradientDigest: g[:], LossSum: float64(t), Correct: 1, Top5: 6, Examples: 10, Shares: []*api.Share{{High: 4}}})
 	}
 	return &api.Entry{UnixNanos: int64(10 + first), Body: &api.Entry_StepCommit{StepCommit: c}}
 }
@@ -169,6 +169,8 @@ func TestEntriesOutOfTurnAreNoOps(t *testing.T) {
 	short.GetStepCommit().Rows[0].GradientDigest = []byte{1}
 	noExamples := commitEntry("a", 2, 1)
 	noExamples.GetStepCommit().Rows[0].Examples = 0
+	miscounted := commitEntry("a", 2, 1)
+	miscounted.GetStepCommit().Rows[0].Correct = miscounted.GetStepCommit().Rows[0].Top5 + 1
 	for name, e := range map[string]*api.Entry{
 		"a known job":           submitEntry("a"),
 		"start again":           startEntry("a"),
@@ -182,6 +184,7 @@ func TestEntriesOutOfTurnAreNoOps(t *testing.T) {
 		"no rows":               noRows,
 		"a short digest":        short,
 		"no examples":           noExamples,
+		"correct above top 5":   miscounted,
 		"an older checkpoint":   checkpointEntry("a", 1),
 		"finish too early":      finishEntry("a", 3),
 		"fail of no job":        failEntry("x"),
@@ -216,7 +219,7 @@ func TestCommitHandsOutRows(t *testing.T) {
 	if r.Committed != 5 || !bytes.Equal(r.Chain, rows[4].Chain) || !bytes.Equal(r.RecordChain, rows[4].RecordChain) {
 		t.Errorf("record %v", r)
 	}
-	if r.WorkersUsed["w1"] != 4 || !r.HasTest || r.TrainLoss != 0.3 || r.TestLoss != 0.4 {
+	if r.WorkersUsed["w1"] != 4 || !r.HasTest || r.TrainLoss != 0.3 || r.TestLoss != 0.4 || r.TestAccuracy != 0.1 || r.TestTop5 != 0.6 {
 		t.Errorf("figures of 4 training steps and an evaluation: %v", r)
 	}
 }
