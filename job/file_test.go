@@ -15,11 +15,14 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files of this package anew")
 
+// archives are job files and what Parse says about them.
+var archives = []string{"testdata/errors.txtar", "testdata/layers.txtar", "testdata/input.txtar"}
+
 // TestErrorMessages holds what a person sees who makes a mistake: each case of
 // the archives in testdata is a job file, the overrides in its comment lines that
 // begin with "# set ", and what Parse says about them.
 func TestErrorMessages(t *testing.T) {
-	for _, path := range []string{"testdata/errors.txtar", "testdata/layers.txtar", "testdata/input.txtar"} {
+	for _, path := range archives {
 		t.Run(path, func(t *testing.T) { testErrorMessages(t, path) })
 	}
 }
@@ -222,7 +225,11 @@ func drawLayer(t *rapid.T) Layer {
 
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(lenet))
-	if archive, err := txtar.ParseFile("testdata/errors.txtar"); err == nil {
+	for _, path := range archives {
+		archive, err := txtar.ParseFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
 		for _, file := range archive.Files {
 			f.Add(file.Data)
 		}

@@ -20,6 +20,51 @@ func sound() Recipe {
 	})
 }
 
+// soundList is one with a list of layers.
+func soundList() Recipe {
+	r := sound()
+	r.Model = Listed
+	r.Layers = []Layer{
+		{Type: "conv", Out: 6, Kernel: 5, Stride: 1, Padding: 2, Groups: 1, Table: "XX.XXX"},
+		{Type: "subsample", Max: true},
+		{Type: "lrn", Size: 5, Alpha: 1e-4, Beta: 0.75, K: 2},
+		{Type: "inception", Conv1: 1, Reduce3: 2, Conv3: 3, Reduce5: 4, Conv5: 5, Proj: 6},
+		{Type: "dropout", Rate: 0.5},
+	}
+	return r
+}
+
+// A list has one canonical form, and a recipe that was changed on the way is no
+// recipe.
+func TestListedRecipe(t *testing.T) {
+	r := soundList()
+	const layers = `"layers":[{"type":"conv","out":6,"kernel":5,"stride":1,"padding":2,"groups":1,"table":"XX.XXX"},{"type":"subsample","max":true},` +
+		`{"type":"lrn","size":5,"alpha":0.0001,"beta":0.75,"k":2},{"type":"inception","1x1":1,"3x3_reduce":2,"3x3":3,"5x5_reduce":4,"5x5":5,"pool_proj":6},{"type":"dropout","rate":0.5}]`
+	text := string(r.Canonical())
+	if !strings.Contains(text, layers) {
+		t.Errorf("canonical form\n%s\nwant in it\n%s", text, layers)
+	}
+	if back, err := ParseRecipe([]byte(text)); err != nil || !reflect.DeepEqual(back, r) {
+		t.Errorf("reads back as %+v, %v", back, err)
+	}
+	for from, to := range map[string]string{
+		`"stride":1,`:      ``, // a default that is not written out
+		`"padding":2,`:     `"padding":-2,`,
+		`"groups":1,`:      `"groups":1,"dense":1,`, // no attribute at all
+		`"rate":0.5`:       `"rate":0.5,"size":3`,   // another type's
+		`"dropout"`:        `"Dropout"`,
+		`"out":6`:          `"out":1000000`,
+		`"XX.XXX"`:         `"XX.XX"`, // not as many as outputs
+		`,"rate":0.5}`:     `,"rate":0.5},null`,
+		`"table":"XX.XXX"`: `"table":["XX.XXX"]`,
+	} {
+		changed := strings.Replace(text, from, to, 1)
+		if _, err := ParseRecipe([]byte(changed)); changed == text || err == nil {
+			t.Errorf("%s instead of %s is taken", to, from)
+		}
+	}
+}
+
 // The hash names every result ever published: it may change with
 // ArithmeticVersion alone.
 func TestRecipeHash(t *testing.T) {
@@ -157,6 +202,7 @@ func TestRecipeCheck(t *testing.T) {
 
 func FuzzParseRecipe(f *testing.F) {
 	f.Add(sound().Canonical())
+	f.Add(soundList().Canonical())
 	f.Add([]byte(`{"epochs":1e3}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, err := ParseRecipe(b)
