@@ -67,13 +67,12 @@ func simTruth(r job.Recipe) []truth {
 }
 
 func simRecipe(microBatches int) job.Recipe {
-	return job.Recipe{
-		Model: "toy",
-		Data: job.Data{
-			Name: "toy", Manifest: strings.Repeat("ab", 32), Train: 37, Test: 5,
-			Classes: 2, Channels: 1, Height: 1, Width: 1,
-		},
-		Epochs: 4, Batch: 10, MicroBatches: microBatches, Seed: 1, Algorithm: job.AlgorithmAuto, Loss: job.LossAuto,
-		Optimizer: job.Optimizer{LR: 0.1, Momentum: 0.9, WeightDecay: 0.01, ClipNorm: 0.5}, Schedule: job.Schedule{Type: job.ScheduleCosine, Gamma: 0.1, WarmupSteps: 3}, Wire: job.WireFloat32, ArithmeticVersion: job.ArithmeticVersion,
-	}
+	f := job.Default()
+	f.Model, f.Epochs, f.Batch, f.MicroBatches = "toy", 4, 10, microBatches
+	f.Optimizer = job.Optimizer{LR: 0.1, Momentum: 0.9, WeightDecay: 0.01, ClipNorm: 0.5}
+	f.Schedule.Type, f.Schedule.WarmupSteps = job.ScheduleCosine, 3
+	return f.Recipe(job.Data{
+		Name: "toy", Manifest: strings.Repeat("ab", 32), Train: 37, Test: 5,
+		Classes: 2, Channels: 1, Height: 1, Width: 1,
+	})
 }
