@@ -91,6 +91,18 @@ func (p *Preparation) Image(pixels []byte, dst []float32) {
 	p.floats(w, dst)
 }
 
+// Change does to the pixels of training example i, in place, what epoch does to
+// them before they are resized.
+func (p *Preparation) Change(epoch, i int, pixels []byte) {
+	w := p.take()
+	defer p.give(w)
+	if copy(w.image, pixels) != len(w.image) || len(pixels) != len(w.image) {
+		panic(fmt.Sprintf("data: change %d bytes, want %d", len(pixels), len(w.image)))
+	}
+	p.augment.apply(w, epoch, i)
+	copy(pixels, w.image)
+}
+
 // floats resizes the image in w and turns it into floats.
 func (p *Preparation) floats(w *workspace, dst []float32) {
 	pixels := w.image

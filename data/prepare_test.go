@@ -163,6 +163,21 @@ func TestPrepareByIndex(t *testing.T) {
 	}
 }
 
+// TestChange: the pixels of an example, changed, are what training normalises.
+func TestChange(t *testing.T) {
+	split := photographs{30, 32}
+	p := prepared(t, split.manifest(), byUnit, allChanges)
+	pixels, want, label := make([]byte, 3*30*32), make([]float32, p.Len()), make([]int32, 1)
+	split.Example(5, pixels)
+	p.Change(2, 5, pixels)
+	p.Train(split, 2, []int{5}, want, label)
+	for i, v := range pixels {
+		if float32(v)/255 != want[i] {
+			t.Fatalf("pixel %d is %d, training has %v", i, v, want[i]*255)
+		}
+	}
+}
+
 func TestPrepareAllocatesNothing(t *testing.T) {
 	var split Split = kept(noise(3 * 30 * 32))
 	p := prepared(t, photographs{30, 32}.manifest(), everything, allChanges)

@@ -10,6 +10,7 @@ import (
 
 	"convoy/cmd/internal/cli"
 	"convoy/data"
+	"convoy/job"
 	"convoy/picture"
 	"convoy/rng"
 )
@@ -18,6 +19,7 @@ import (
 type sampleFlags struct {
 	n          int
 	split, out string
+	augment    string // job file
 	seed       uint64
 }
 
@@ -32,7 +34,8 @@ func dataSampleCommand() *cobra.Command {
 		Long: `Draws examples that a seed chooses as a grid, each with its class below. SET is
 the folder of an imported set, a folder that ` + "`data import`" + ` can read, or digits.`,
 		Example: `  coordinator data sample digits -o digits.png
-  coordinator data sample sets/cifar10 --split test -n 100 -o test.png`,
+  coordinator data sample sets/cifar10 --split test -n 100 -o test.png
+  coordinator data sample sets/cifar10 --augment cifar.yaml -o changed.png`,
 		Args: one("a set's folder, or digits"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if f.n < 1 || f.n > maxSample || (f.split != data.Train && f.split != data.Test) {
@@ -69,6 +72,7 @@ the folder of an imported set, a folder that ` + "`data import`" + ` can read, o
 	c.Flags().IntVarP(&f.n, "number", "n", 64, "examples to draw")
 	c.Flags().StringVar(&f.split, "split", data.Train, data.Train+" or "+data.Test)
 	c.Flags().Uint64Var(&f.seed, "seed", 1, "seed that chooses them")
+	c.Flags().StringVar(&f.augment, "augment", "", "job file whose augmentation the examples are shown with, as its first epoch sees them")
 	c.Flags().StringVarP(&f.out, "out", "o", "", "file to draw into, PNG")
 	return c
 }
@@ -83,6 +87,10 @@ func (f sampleFlags) grid(set *data.Set) (picture.Grid, error) {
 		return picture.Grid{}, fmt.Errorf("data set %q has images of %d channels: only grey and RGB ones can be drawn", m.Name, m.Channels)
 	}
 	n := min(f.n, from.Len())
+	change, err := f.changes(m)
+	if err != nil {
+		return picture.Grid{}, err
+	}
 	g := picture.Grid{
 		Title: "data set " + m.Name,
 		Lines: []string{fmt.Sprintf("%d of %d %s examples, %d×%d×%d, chosen by seed %d", n, from.Len(), f.split, m.Channels, m.Height, m.Width, f.seed)},
@@ -91,6 +99,7 @@ func (f sampleFlags) grid(set *data.Set) (picture.Grid, error) {
 	pixels := make([]byte, m.ImageBytes())
 	for k := range n {
 		class := from.Example(order.At(k), pixels)
+		change(order.At(k), pixels)
 		label := strconv.Itoa(class)
 		if len(m.ClassNames) > 0 {
 			label = m.ClassNames[class]
@@ -98,6 +107,29 @@ func (f sampleFlags) grid(set *data.Set) (picture.Grid, error) {
 		g.Tiles = append(g.Tiles, picture.Tile{Image: tile(pixels, m), Label: label})
 	}
 	return g, nil
+}
+
+// changes returns what the job file of --augment does to example i in its first
+// epoch.
+func (f sampleFlags) changes(m data.Manifest) (func(i int, pixels []byte), error) {
+	if f.augment == "" {
+		return func(int, []byte) {}, nil
+	}
+	if f.split != data.Train {
+		return nil, fmt.Errorf("--augment %s: training examples alone are changed: leave out --split %s", f.augment, f.split)
+	}
+	file, err := readJobFile(f.augment, nil)
+	if err == nil {
+		err = file.Fits(m.ForRecipe())
+	}
+	if err != nil {
+		return nil, err
+	}
+	p, err := data.NewPreparation(m, job.Input{Normalize: job.NormalizeUnit}, file.Augment, file.Seed)
+	if err != nil {
+		return nil, err
+	}
+	return func(i int, pixels []byte) { p.Change(0, i, pixels) }, nil
 }
 
 // tile is an example as a picture.
