@@ -12,7 +12,7 @@ RACETIME ?= 10m
 
 # Tests of pure functions that take minutes under the race detector or emulation
 # and that `make test` runs anyhow.
-SLOW := TestDigitsAreNoLinearTask
+SLOW := TestDigitsAreNoLinearTask|TestEveryModelHasOneDigest|TestLeNet5Learns|TestWinogradAccuracy
 
 # Packages whose bits have to be those of amd64 on arm64 too. Their tests pin
 # digests; under emulation -short leaves the slow rest out.
