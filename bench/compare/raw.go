@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -51,12 +52,21 @@ func revision() string {
 	return output("git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
 }
 
+// cpu names the processor: virtual machines give several kinds one name, so
+// family and model stand behind it.
 func cpu() string {
 	b, err := os.ReadFile("/proc/cpuinfo")
-	if m := regexp.MustCompile(`(?m)^model name\s*:\s*(.*)$`).FindSubmatch(b); err == nil && m != nil {
+	value := func(key string) string {
+		m := regexp.MustCompile(`(?m)^` + key + `\s*:\s*(.*)$`).FindSubmatch(b)
+		if m == nil {
+			return "unknown"
+		}
 		return string(m[1])
 	}
-	return "unknown, " + runtime.GOARCH
+	if err != nil || value("model name") == "unknown" {
+		return "unknown, " + runtime.GOARCH
+	}
+	return fmt.Sprintf("%s, family %s, model %s", value("model name"), value("cpu family"), value("model"))
 }
 
 // torchStep is a line of bench_train.py.
