@@ -96,7 +96,7 @@ func TestStepAllocatesNothing(t *testing.T) {
 		t.Run(fmt.Sprintf("%s, %d examples of %d×%d", m.name, examples, side, side), func(t *testing.T) {
 			s := newStep(t, m.name, side, examples, 2)
 			s.take()
-			if n := allocs.Few(s.take); n != 0 {
+			if n := allocs.Few(s.take); n != 0 && !allocs.Race {
 				t.Errorf("%d allocations in a step, want none", n)
 			}
 		})
