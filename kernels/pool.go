@@ -2,14 +2,35 @@ package kernels
 
 import (
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
-// spins bounds how often a goroutine looks for work before it parks: some 10 µs,
-// longer than the gap between two operations of a network and far shorter than
-// anything a goroutine of the network or of Raft would notice.
-const spins = 10_000
+// patience bounds how long a goroutine looks for work, or for others to finish
+// theirs, before it parks. It takes tens of microseconds to come back from there,
+// perhaps on the core of whoever woke it, and finds the others parked then: with
+// 10 µs LeNet's step took a tenth longer. Between two looks at the clock any
+// other goroutine has its turn.
+const (
+	patience = 500 * time.Microsecond
+	looks    = 200 // between two looks at the clock
+)
+
+// await reports whether done becomes true before patience ends.
+func await(done func() bool) bool {
+	for begin := time.Now(); ; runtime.Gosched() {
+		for range looks {
+			if done() {
+				return true
+			}
+		}
+		if time.Since(begin) > patience {
+			return false
+		}
+	}
+}
 
 // A Pool runs the tasks of one operation at a time on a fixed set of goroutines:
 // the caller and threads−1 others, which live until Close. It also owns the
@@ -153,16 +174,14 @@ func (p *Pool) shut() {
 			break
 		}
 	}
-	inside := func() bool { return p.gate.Load()&gateInside != 0 }
-	for i := 0; i < spins && inside(); i++ {
-	}
-	if !inside() {
+	empty := func() bool { return p.gate.Load()&gateInside == 0 }
+	if await(empty) {
 		return
 	}
 	p.waiting.Store(true)
 	// Either the last helper to leave sees waiting and tells, or it left before
 	// and waiting is taken back; whoever turns it off decides which.
-	if inside() || !p.waiting.CompareAndSwap(true, false) {
+	if !empty() || !p.waiting.CompareAndSwap(true, false) {
 		<-p.left
 	}
 }
@@ -195,19 +214,15 @@ func (p *Pool) help(i int) {
 
 // enter looks for a run that is new and open and counts the helper in; false
 // means that there was none for a while, or that the pool closes.
-func (p *Pool) enter(seen *uint64) bool {
-	for range spins {
+func (p *Pool) enter(seen *uint64) (entered bool) {
+	await(func() bool {
 		g := p.gate.Load()
-		if p.news(g, *seen) {
-			if p.gate.CompareAndSwap(g, g+1) {
-				*seen = g >> gateShift
-				return true
-			}
-		} else if p.closed.Load() {
-			return false
+		if p.news(g, *seen) && p.gate.CompareAndSwap(g, g+1) {
+			*seen, entered = g>>gateShift, true
 		}
-	}
-	return false
+		return entered || p.closed.Load()
+	})
+	return entered
 }
 
 func (p *Pool) news(gate, seen uint64) bool {
