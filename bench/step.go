@@ -162,7 +162,7 @@ func newStepper(net *nn.Net, pool *kernels.Pool, o StepOptions) *stepper {
 		Model:  o.Model,
 		Data:   job.Data{Name: "random", Train: o.Batch << 20, Test: 1, Classes: classes},
 		Epochs: 1, Batch: o.Batch, MicroBatches: o.MicroBatches, Seed: seed, Algorithm: algorithm(o.Direct),
-		Optimizer: job.Optimizer{LR: 0.01},
+		Optimizer: job.Optimizer{LR: 0.001},
 		Wire:      job.WireFloat32, ArithmeticVersion: job.ArithmeticVersion,
 	})
 	initial := models.Blank(net, j.SGD)
