@@ -11,7 +11,7 @@ import (
 // patience bounds how long a goroutine looks for work, or for others to finish
 // theirs, before it parks. It takes tens of microseconds to come back from there,
 // perhaps on the core of whoever woke it, and finds the others parked then: with
-// 10 µs LeNet's step took a tenth longer. Between two looks at the clock any
+// 10 µs LeNet's step took 8 to 10 % longer. Between two looks at the clock any
 // other goroutine has its turn.
 const (
 	patience = 500 * time.Microsecond
