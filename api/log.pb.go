@@ -30,6 +30,7 @@ const (
 	Phase_PHASE_FINISHED    Phase = 3
 	Phase_PHASE_FAILED      Phase = 4
 	Phase_PHASE_CANCELLED   Phase = 5
+	Phase_PHASE_SUSPECT     Phase = 6
 )
 
 // Enum value maps for Phase.
@@ -41,6 +42,7 @@ var (
 		3: "PHASE_FINISHED",
 		4: "PHASE_FAILED",
 		5: "PHASE_CANCELLED",
+		6: "PHASE_SUSPECT",
 	}
 	Phase_value = map[string]int32{
 		"PHASE_UNSPECIFIED": 0,
@@ -49,6 +51,7 @@ var (
 		"PHASE_FINISHED":    3,
 		"PHASE_FAILED":      4,
 		"PHASE_CANCELLED":   5,
+		"PHASE_SUSPECT":     6,
 	}
 )
 
@@ -95,6 +98,7 @@ type Entry struct {
 	//	*Entry_JobCancel
 	//	*Entry_JobFinished
 	//	*Entry_JobFailed
+	//	*Entry_JobSuspect
 	Body          isEntry_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -216,6 +220,15 @@ func (x *Entry) GetJobFailed() *JobFailed {
 	return nil
 }
 
+func (x *Entry) GetJobSuspect() *JobSuspect {
+	if x != nil {
+		if x, ok := x.Body.(*Entry_JobSuspect); ok {
+			return x.JobSuspect
+		}
+	}
+	return nil
+}
+
 type isEntry_Body interface {
 	isEntry_Body()
 }
@@ -252,6 +265,10 @@ type Entry_JobFailed struct {
 	JobFailed *JobFailed `protobuf:"bytes,9,opt,name=job_failed,json=jobFailed,proto3,oneof"`
 }
 
+type Entry_JobSuspect struct {
+	JobSuspect *JobSuspect `protobuf:"bytes,15,opt,name=job_suspect,json=jobSuspect,proto3,oneof"`
+}
+
 func (*Entry_JobSubmit) isEntry_Body() {}
 
 func (*Entry_DataCommit) isEntry_Body() {}
@@ -268,6 +285,8 @@ func (*Entry_JobFinished) isEntry_Body() {}
 
 func (*Entry_JobFailed) isEntry_Body() {}
 
+func (*Entry_JobSuspect) isEntry_Body() {}
+
 // JobSubmit adds a job. Its ID follows from the name and request_id.
 type JobSubmit struct {
 	state           protoimpl.MessageState `protogen:"open.v1"`
@@ -280,6 +299,7 @@ type JobSubmit struct {
 	CheckpointKeep  uint32                 `protobuf:"varint,7,opt,name=checkpoint_keep,json=checkpointKeep,proto3" json:"checkpoint_keep,omitempty"`
 	WorkersMin      uint32                 `protobuf:"varint,8,opt,name=workers_min,json=workersMin,proto3" json:"workers_min,omitempty"`
 	WorkersMax      uint32                 `protobuf:"varint,9,opt,name=workers_max,json=workersMax,proto3" json:"workers_max,omitempty"` // 0 any number
+	Audit           float32                `protobuf:"fixed32,10,opt,name=audit,proto3" json:"audit,omitempty"`                           // share of the blocks that a second worker computes too, 0 to 1
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -373,6 +393,13 @@ func (x *JobSubmit) GetWorkersMin() uint32 {
 func (x *JobSubmit) GetWorkersMax() uint32 {
 	if x != nil {
 		return x.WorkersMax
+	}
+	return 0
+}
+
+func (x *JobSubmit) GetAudit() float32 {
+	if x != nil {
+		return x.Audit
 	}
 	return 0
 }
@@ -587,6 +614,7 @@ type CommittedRow struct {
 	StateDigest    []byte                 `protobuf:"bytes,5,opt,name=state_digest,json=stateDigest,proto3" json:"state_digest,omitempty"` // of the state before the step, where due
 	Shares         []*Share               `protobuf:"bytes,6,rep,name=shares,proto3" json:"shares,omitempty"`                              // who computed what; empty: as the row before
 	Top5           uint32                 `protobuf:"varint,7,opt,name=top5,proto3" json:"top5,omitempty"`
+	Audited        uint32                 `protobuf:"varint,8,opt,name=audited,proto3" json:"audited,omitempty"` // blocks that a second worker computed too, with the same result
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -666,6 +694,13 @@ func (x *CommittedRow) GetShares() []*Share {
 func (x *CommittedRow) GetTop5() uint32 {
 	if x != nil {
 		return x.Top5
+	}
+	return 0
+}
+
+func (x *CommittedRow) GetAudited() uint32 {
+	if x != nil {
+		return x.Audited
 	}
 	return 0
 }
@@ -948,6 +983,68 @@ func (x *JobFailed) GetReason() string {
 	return ""
 }
 
+// JobSuspect ends a job because machines disagree and none can be told to be the
+// one that computes wrongly.
+type JobSuspect struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Job           string                 `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	Step          uint64                 `protobuf:"varint,2,opt,name=step,proto3" json:"step,omitempty"`        // whose results differ
+	Evidence      string                 `protobuf:"bytes,3,opt,name=evidence,proto3" json:"evidence,omitempty"` // who computed what, and what to do
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JobSuspect) Reset() {
+	*x = JobSuspect{}
+	mi := &file_log_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JobSuspect) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JobSuspect) ProtoMessage() {}
+
+func (x *JobSuspect) ProtoReflect() protoreflect.Message {
+	mi := &file_log_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JobSuspect.ProtoReflect.Descriptor instead.
+func (*JobSuspect) Descriptor() ([]byte, []int) {
+	return file_log_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *JobSuspect) GetJob() string {
+	if x != nil {
+		return x.Job
+	}
+	return ""
+}
+
+func (x *JobSuspect) GetStep() uint64 {
+	if x != nil {
+		return x.Step
+	}
+	return 0
+}
+
+func (x *JobSuspect) GetEvidence() string {
+	if x != nil {
+		return x.Evidence
+	}
+	return ""
+}
+
 // Control is the whole state of the control FSM: what a Raft snapshot holds.
 type Control struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -959,7 +1056,7 @@ type Control struct {
 
 func (x *Control) Reset() {
 	*x = Control{}
-	mi := &file_log_proto_msgTypes[11]
+	mi := &file_log_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -971,7 +1068,7 @@ func (x *Control) String() string {
 func (*Control) ProtoMessage() {}
 
 func (x *Control) ProtoReflect() protoreflect.Message {
-	mi := &file_log_proto_msgTypes[11]
+	mi := &file_log_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -984,7 +1081,7 @@ func (x *Control) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Control.ProtoReflect.Descriptor instead.
 func (*Control) Descriptor() ([]byte, []int) {
-	return file_log_proto_rawDescGZIP(), []int{11}
+	return file_log_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Control) GetJobs() []*JobRecord {
@@ -1029,7 +1126,7 @@ type JobRecord struct {
 
 func (x *JobRecord) Reset() {
 	*x = JobRecord{}
-	mi := &file_log_proto_msgTypes[12]
+	mi := &file_log_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1041,7 +1138,7 @@ func (x *JobRecord) String() string {
 func (*JobRecord) ProtoMessage() {}
 
 func (x *JobRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_log_proto_msgTypes[12]
+	mi := &file_log_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1054,7 +1151,7 @@ func (x *JobRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobRecord.ProtoReflect.Descriptor instead.
 func (*JobRecord) Descriptor() ([]byte, []int) {
-	return file_log_proto_rawDescGZIP(), []int{12}
+	return file_log_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *JobRecord) GetSubmit() *JobSubmit {
@@ -1216,13 +1313,14 @@ type StepRow struct {
 	Workers        []string               `protobuf:"bytes,13,rep,name=workers,proto3" json:"workers,omitempty"`
 	Shares         []*Share               `protobuf:"bytes,14,rep,name=shares,proto3" json:"shares,omitempty"`
 	Top5           uint32                 `protobuf:"varint,15,opt,name=top5,proto3" json:"top5,omitempty"`
+	Audited        uint32                 `protobuf:"varint,16,opt,name=audited,proto3" json:"audited,omitempty"` // blocks that a second worker computed too, with the same result
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
 
 func (x *StepRow) Reset() {
 	*x = StepRow{}
-	mi := &file_log_proto_msgTypes[13]
+	mi := &file_log_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1234,7 +1332,7 @@ func (x *StepRow) String() string {
 func (*StepRow) ProtoMessage() {}
 
 func (x *StepRow) ProtoReflect() protoreflect.Message {
-	mi := &file_log_proto_msgTypes[13]
+	mi := &file_log_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1247,7 +1345,7 @@ func (x *StepRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StepRow.ProtoReflect.Descriptor instead.
 func (*StepRow) Descriptor() ([]byte, []int) {
-	return file_log_proto_rawDescGZIP(), []int{13}
+	return file_log_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *StepRow) GetRecipeHash() []byte {
@@ -1355,6 +1453,13 @@ func (x *StepRow) GetTop5() uint32 {
 	return 0
 }
 
+func (x *StepRow) GetAudited() uint32 {
+	if x != nil {
+		return x.Audited
+	}
+	return 0
+}
+
 // Ack is a receipt: the sender holds gradient received−1 and all before it, and
 // has applied them up to state applied.
 type Ack struct {
@@ -1374,7 +1479,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_log_proto_msgTypes[14]
+	mi := &file_log_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1386,7 +1491,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_log_proto_msgTypes[14]
+	mi := &file_log_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1399,7 +1504,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_log_proto_rawDescGZIP(), []int{14}
+	return file_log_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Ack) GetJob() string {
@@ -1482,13 +1587,14 @@ type LedgerRow struct {
 	UnixNanos      int64                  `protobuf:"varint,12,opt,name=unix_nanos,json=unixNanos,proto3" json:"unix_nanos,omitempty"`      // when its commit was proposed
 	RecordChain    []byte                 `protobuf:"bytes,13,opt,name=record_chain,json=recordChain,proto3" json:"record_chain,omitempty"` // after the entry that committed it
 	Top5           uint32                 `protobuf:"varint,14,opt,name=top5,proto3" json:"top5,omitempty"`
+	Audited        uint32                 `protobuf:"varint,15,opt,name=audited,proto3" json:"audited,omitempty"` // blocks that a second worker computed too, with the same result
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
 
 func (x *LedgerRow) Reset() {
 	*x = LedgerRow{}
-	mi := &file_log_proto_msgTypes[15]
+	mi := &file_log_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1500,7 +1606,7 @@ func (x *LedgerRow) String() string {
 func (*LedgerRow) ProtoMessage() {}
 
 func (x *LedgerRow) ProtoReflect() protoreflect.Message {
-	mi := &file_log_proto_msgTypes[15]
+	mi := &file_log_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1513,7 +1619,7 @@ func (x *LedgerRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LedgerRow.ProtoReflect.Descriptor instead.
 func (*LedgerRow) Descriptor() ([]byte, []int) {
-	return file_log_proto_rawDescGZIP(), []int{15}
+	return file_log_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *LedgerRow) GetStep() uint64 {
@@ -1614,11 +1720,18 @@ func (x *LedgerRow) GetTop5() uint32 {
 	return 0
 }
 
+func (x *LedgerRow) GetAudited() uint32 {
+	if x != nil {
+		return x.Audited
+	}
+	return 0
+}
+
 var File_log_proto protoreflect.FileDescriptor
 
 const file_log_proto_rawDesc = "" +
 	"\n" +
-	"\tlog.proto\x12\tconvoy.v1\"\x84\x04\n" +
+	"\tlog.proto\x12\tconvoy.v1\"\xbe\x04\n" +
 	"\x05Entry\x12\x1d\n" +
 	"\n" +
 	"unix_nanos\x18\x01 \x01(\x03R\tunixNanos\x125\n" +
@@ -1634,8 +1747,10 @@ const file_log_proto_rawDesc = "" +
 	"job_cancel\x18\a \x01(\v2\x14.convoy.v1.JobCancelH\x00R\tjobCancel\x12;\n" +
 	"\fjob_finished\x18\b \x01(\v2\x16.convoy.v1.JobFinishedH\x00R\vjobFinished\x125\n" +
 	"\n" +
-	"job_failed\x18\t \x01(\v2\x14.convoy.v1.JobFailedH\x00R\tjobFailedB\x06\n" +
-	"\x04body\"\x99\x02\n" +
+	"job_failed\x18\t \x01(\v2\x14.convoy.v1.JobFailedH\x00R\tjobFailed\x128\n" +
+	"\vjob_suspect\x18\x0f \x01(\v2\x15.convoy.v1.JobSuspectH\x00R\n" +
+	"jobSuspectB\x06\n" +
+	"\x04body\"\xaf\x02\n" +
 	"\tJobSubmit\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x10\n" +
@@ -1648,7 +1763,9 @@ const file_log_proto_rawDesc = "" +
 	"\vworkers_min\x18\b \x01(\rR\n" +
 	"workersMin\x12\x1f\n" +
 	"\vworkers_max\x18\t \x01(\rR\n" +
-	"workersMax\"5\n" +
+	"workersMax\x12\x14\n" +
+	"\x05audit\x18\n" +
+	" \x01(\x02R\x05audit\"5\n" +
 	"\n" +
 	"DataCommit\x12'\n" +
 	"\x0fmanifest_digest\x18\x01 \x01(\fR\x0emanifestDigest\"\xa5\x01\n" +
@@ -1665,7 +1782,7 @@ const file_log_proto_rawDesc = "" +
 	"\x05first\x18\x02 \x01(\x04R\x05first\x12!\n" +
 	"\fchain_before\x18\x03 \x01(\fR\vchainBefore\x12+\n" +
 	"\x04rows\x18\x04 \x03(\v2\x17.convoy.v1.CommittedRowR\x04rows\x12\x18\n" +
-	"\aworkers\x18\x05 \x03(\tR\aworkers\"\xe9\x01\n" +
+	"\aworkers\x18\x05 \x03(\tR\aworkers\"\x83\x02\n" +
 	"\fCommittedRow\x12'\n" +
 	"\x0fgradient_digest\x18\x01 \x01(\fR\x0egradientDigest\x12\x19\n" +
 	"\bloss_sum\x18\x02 \x01(\x01R\alossSum\x12\x18\n" +
@@ -1673,7 +1790,8 @@ const file_log_proto_rawDesc = "" +
 	"\bexamples\x18\x04 \x01(\rR\bexamples\x12!\n" +
 	"\fstate_digest\x18\x05 \x01(\fR\vstateDigest\x12(\n" +
 	"\x06shares\x18\x06 \x03(\v2\x10.convoy.v1.ShareR\x06shares\x12\x12\n" +
-	"\x04top5\x18\a \x01(\rR\x04top5\"E\n" +
+	"\x04top5\x18\a \x01(\rR\x04top5\x12\x18\n" +
+	"\aaudited\x18\b \x01(\rR\aaudited\"E\n" +
 	"\x05Share\x12\x16\n" +
 	"\x06worker\x18\x01 \x01(\rR\x06worker\x12\x10\n" +
 	"\x03low\x18\x02 \x01(\rR\x03low\x12\x12\n" +
@@ -1690,7 +1808,12 @@ const file_log_proto_rawDesc = "" +
 	"\fstate_digest\x18\x03 \x01(\fR\vstateDigest\"5\n" +
 	"\tJobFailed\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\tR\x03job\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"Q\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"N\n" +
+	"\n" +
+	"JobSuspect\x12\x10\n" +
+	"\x03job\x18\x01 \x01(\tR\x03job\x12\x12\n" +
+	"\x04step\x18\x02 \x01(\x04R\x04step\x12\x1a\n" +
+	"\bevidence\x18\x03 \x01(\tR\bevidence\"Q\n" +
 	"\aControl\x12(\n" +
 	"\x04jobs\x18\x01 \x03(\v2\x14.convoy.v1.JobRecordR\x04jobs\x12\x1c\n" +
 	"\tmanifests\x18\x02 \x03(\fR\tmanifests\"\xd6\x06\n" +
@@ -1722,7 +1845,7 @@ const file_log_proto_rawDesc = "" +
 	"\ttest_top5\x18\x14 \x01(\x01R\btestTop5\x1a>\n" +
 	"\x10WorkersUsedEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\xc6\x03\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\xe0\x03\n" +
 	"\aStepRow\x12\x1f\n" +
 	"\vrecipe_hash\x18\x01 \x01(\fR\n" +
 	"recipeHash\x12\x12\n" +
@@ -1742,7 +1865,8 @@ const file_log_proto_rawDesc = "" +
 	"\fstate_digest\x18\f \x01(\fR\vstateDigest\x12\x18\n" +
 	"\aworkers\x18\r \x03(\tR\aworkers\x12(\n" +
 	"\x06shares\x18\x0e \x03(\v2\x10.convoy.v1.ShareR\x06shares\x12\x12\n" +
-	"\x04top5\x18\x0f \x01(\rR\x04top5\"\x83\x02\n" +
+	"\x04top5\x18\x0f \x01(\rR\x04top5\x12\x18\n" +
+	"\aaudited\x18\x10 \x01(\rR\aaudited\"\x83\x02\n" +
 	"\x03Ack\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\tR\x03job\x12\x18\n" +
 	"\areplica\x18\x02 \x01(\tR\areplica\x12\x12\n" +
@@ -1752,7 +1876,7 @@ const file_log_proto_rawDesc = "" +
 	"\x06digest\x18\x06 \x01(\fR\x06digest\x12'\n" +
 	"\x0fcheckpoint_step\x18\a \x01(\x04R\x0echeckpointStep\x12+\n" +
 	"\x11checkpoint_sha256\x18\b \x01(\fR\x10checkpointSha256\x12\x18\n" +
-	"\aproblem\x18\t \x01(\tR\aproblem\"\xa2\x03\n" +
+	"\aproblem\x18\t \x01(\tR\aproblem\"\xbc\x03\n" +
 	"\tLedgerRow\x12\x12\n" +
 	"\x04step\x18\x01 \x01(\x04R\x04step\x12\x1e\n" +
 	"\n" +
@@ -1771,14 +1895,16 @@ const file_log_proto_rawDesc = "" +
 	"\n" +
 	"unix_nanos\x18\f \x01(\x03R\tunixNanos\x12!\n" +
 	"\frecord_chain\x18\r \x01(\fR\vrecordChain\x12\x12\n" +
-	"\x04top5\x18\x0e \x01(\rR\x04top5*~\n" +
+	"\x04top5\x18\x0e \x01(\rR\x04top5\x12\x18\n" +
+	"\aaudited\x18\x0f \x01(\rR\aaudited*\x91\x01\n" +
 	"\x05Phase\x12\x15\n" +
 	"\x11PHASE_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fPHASE_QUEUED\x10\x01\x12\x11\n" +
 	"\rPHASE_RUNNING\x10\x02\x12\x12\n" +
 	"\x0ePHASE_FINISHED\x10\x03\x12\x10\n" +
 	"\fPHASE_FAILED\x10\x04\x12\x13\n" +
-	"\x0fPHASE_CANCELLED\x10\x05B\x10Z\x0econvoy/api;apib\x06proto3"
+	"\x0fPHASE_CANCELLED\x10\x05\x12\x11\n" +
+	"\rPHASE_SUSPECT\x10\x06B\x10Z\x0econvoy/api;apib\x06proto3"
 
 var (
 	file_log_proto_rawDescOnce sync.Once
@@ -1793,7 +1919,7 @@ func file_log_proto_rawDescGZIP() []byte {
 }
 
 var file_log_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_log_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_log_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_log_proto_goTypes = []any{
 	(Phase)(0),               // 0: convoy.v1.Phase
 	(*Entry)(nil),            // 1: convoy.v1.Entry
@@ -1807,12 +1933,13 @@ var file_log_proto_goTypes = []any{
 	(*JobCancel)(nil),        // 9: convoy.v1.JobCancel
 	(*JobFinished)(nil),      // 10: convoy.v1.JobFinished
 	(*JobFailed)(nil),        // 11: convoy.v1.JobFailed
-	(*Control)(nil),          // 12: convoy.v1.Control
-	(*JobRecord)(nil),        // 13: convoy.v1.JobRecord
-	(*StepRow)(nil),          // 14: convoy.v1.StepRow
-	(*Ack)(nil),              // 15: convoy.v1.Ack
-	(*LedgerRow)(nil),        // 16: convoy.v1.LedgerRow
-	nil,                      // 17: convoy.v1.JobRecord.WorkersUsedEntry
+	(*JobSuspect)(nil),       // 12: convoy.v1.JobSuspect
+	(*Control)(nil),          // 13: convoy.v1.Control
+	(*JobRecord)(nil),        // 14: convoy.v1.JobRecord
+	(*StepRow)(nil),          // 15: convoy.v1.StepRow
+	(*Ack)(nil),              // 16: convoy.v1.Ack
+	(*LedgerRow)(nil),        // 17: convoy.v1.LedgerRow
+	nil,                      // 18: convoy.v1.JobRecord.WorkersUsedEntry
 }
 var file_log_proto_depIdxs = []int32{
 	2,  // 0: convoy.v1.Entry.job_submit:type_name -> convoy.v1.JobSubmit
@@ -1823,21 +1950,22 @@ var file_log_proto_depIdxs = []int32{
 	9,  // 5: convoy.v1.Entry.job_cancel:type_name -> convoy.v1.JobCancel
 	10, // 6: convoy.v1.Entry.job_finished:type_name -> convoy.v1.JobFinished
 	11, // 7: convoy.v1.Entry.job_failed:type_name -> convoy.v1.JobFailed
-	6,  // 8: convoy.v1.StepCommit.rows:type_name -> convoy.v1.CommittedRow
-	7,  // 9: convoy.v1.CommittedRow.shares:type_name -> convoy.v1.Share
-	13, // 10: convoy.v1.Control.jobs:type_name -> convoy.v1.JobRecord
-	2,  // 11: convoy.v1.JobRecord.submit:type_name -> convoy.v1.JobSubmit
-	0,  // 12: convoy.v1.JobRecord.phase:type_name -> convoy.v1.Phase
-	4,  // 13: convoy.v1.JobRecord.start:type_name -> convoy.v1.JobStart
-	8,  // 14: convoy.v1.JobRecord.checkpoint:type_name -> convoy.v1.CheckpointRecord
-	17, // 15: convoy.v1.JobRecord.workers_used:type_name -> convoy.v1.JobRecord.WorkersUsedEntry
-	7,  // 16: convoy.v1.StepRow.shares:type_name -> convoy.v1.Share
-	7,  // 17: convoy.v1.LedgerRow.shares:type_name -> convoy.v1.Share
-	18, // [18:18] is the sub-list for method output_type
-	18, // [18:18] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	12, // 8: convoy.v1.Entry.job_suspect:type_name -> convoy.v1.JobSuspect
+	6,  // 9: convoy.v1.StepCommit.rows:type_name -> convoy.v1.CommittedRow
+	7,  // 10: convoy.v1.CommittedRow.shares:type_name -> convoy.v1.Share
+	14, // 11: convoy.v1.Control.jobs:type_name -> convoy.v1.JobRecord
+	2,  // 12: convoy.v1.JobRecord.submit:type_name -> convoy.v1.JobSubmit
+	0,  // 13: convoy.v1.JobRecord.phase:type_name -> convoy.v1.Phase
+	4,  // 14: convoy.v1.JobRecord.start:type_name -> convoy.v1.JobStart
+	8,  // 15: convoy.v1.JobRecord.checkpoint:type_name -> convoy.v1.CheckpointRecord
+	18, // 16: convoy.v1.JobRecord.workers_used:type_name -> convoy.v1.JobRecord.WorkersUsedEntry
+	7,  // 17: convoy.v1.StepRow.shares:type_name -> convoy.v1.Share
+	7,  // 18: convoy.v1.LedgerRow.shares:type_name -> convoy.v1.Share
+	19, // [19:19] is the sub-list for method output_type
+	19, // [19:19] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_log_proto_init() }
@@ -1854,6 +1982,7 @@ func file_log_proto_init() {
 		(*Entry_JobCancel)(nil),
 		(*Entry_JobFinished)(nil),
 		(*Entry_JobFailed)(nil),
+		(*Entry_JobSuspect)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1861,7 +1990,7 @@ func file_log_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_log_proto_rawDesc), len(file_log_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   17,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -433,6 +433,7 @@ type Want struct {
 	Step          uint64                 `protobuf:"varint,1,opt,name=step,proto3" json:"step,omitempty"`
 	Low           uint32                 `protobuf:"varint,2,opt,name=low,proto3" json:"low,omitempty"`
 	High          uint32                 `protobuf:"varint,3,opt,name=high,proto3" json:"high,omitempty"`
+	Copy          bool                   `protobuf:"varint,4,opt,name=copy,proto3" json:"copy,omitempty"` // [low, high) is one node, to be computed as a whole beside another worker's
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -486,6 +487,13 @@ func (x *Want) GetHigh() uint32 {
 		return x.High
 	}
 	return 0
+}
+
+func (x *Want) GetCopy() bool {
+	if x != nil {
+		return x.Copy
+	}
+	return false
 }
 
 // Partial is one chunk of one node: the sum of the unscaled gradients of the
@@ -708,6 +716,7 @@ type Head struct {
 	Chain         []byte                 `protobuf:"bytes,4,opt,name=chain,proto3" json:"chain,omitempty"` // c(step)
 	Plan          uint64                 `protobuf:"varint,5,opt,name=plan,proto3" json:"plan,omitempty"`  // version of the standing plan
 	Committed     uint64                 `protobuf:"varint,6,opt,name=committed,proto3" json:"committed,omitempty"`
+	Quarantined   []*Quarantined         `protobuf:"bytes,7,rep,name=quarantined,proto3" json:"quarantined,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -784,6 +793,75 @@ func (x *Head) GetCommitted() uint64 {
 	return 0
 }
 
+func (x *Head) GetQuarantined() []*Quarantined {
+	if x != nil {
+		return x.Quarantined
+	}
+	return nil
+}
+
+// Quarantined is a worker that is given no blocks since it computed wrongly. A
+// new start of its process is taken for a repaired machine.
+type Quarantined struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Worker        string                 `protobuf:"bytes,1,opt,name=worker,proto3" json:"worker,omitempty"`
+	Incarnation   string                 `protobuf:"bytes,2,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
+	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Quarantined) Reset() {
+	*x = Quarantined{}
+	mi := &file_wire_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Quarantined) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Quarantined) ProtoMessage() {}
+
+func (x *Quarantined) ProtoReflect() protoreflect.Message {
+	mi := &file_wire_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Quarantined.ProtoReflect.Descriptor instead.
+func (*Quarantined) Descriptor() ([]byte, []int) {
+	return file_wire_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Quarantined) GetWorker() string {
+	if x != nil {
+		return x.Worker
+	}
+	return ""
+}
+
+func (x *Quarantined) GetIncarnation() string {
+	if x != nil {
+		return x.Incarnation
+	}
+	return ""
+}
+
+func (x *Quarantined) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // Credit lets the sender of a vector of many chunks go on: so many of them have
 // arrived. Without low and high it speaks of the step's gradient, else of that
 // node.
@@ -799,7 +877,7 @@ type Credit struct {
 
 func (x *Credit) Reset() {
 	*x = Credit{}
-	mi := &file_wire_proto_msgTypes[7]
+	mi := &file_wire_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -811,7 +889,7 @@ func (x *Credit) String() string {
 func (*Credit) ProtoMessage() {}
 
 func (x *Credit) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[7]
+	mi := &file_wire_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -824,7 +902,7 @@ func (x *Credit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Credit.ProtoReflect.Descriptor instead.
 func (*Credit) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{7}
+	return file_wire_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Credit) GetStep() uint64 {
@@ -892,11 +970,12 @@ const file_wire_proto_rawDesc = "" +
 	"\x04high\x18\x04 \x01(\rR\x04high\x12\x1f\n" +
 	"\vrecipe_hash\x18\x05 \x01(\fR\n" +
 	"recipeHash\x12\x12\n" +
-	"\x04step\x18\x06 \x01(\x04R\x04step\"@\n" +
+	"\x04step\x18\x06 \x01(\x04R\x04step\"T\n" +
 	"\x04Want\x12\x12\n" +
 	"\x04step\x18\x01 \x01(\x04R\x04step\x12\x10\n" +
 	"\x03low\x18\x02 \x01(\rR\x03low\x12\x12\n" +
-	"\x04high\x18\x03 \x01(\rR\x04high\"\xa9\x02\n" +
+	"\x04high\x18\x03 \x01(\rR\x04high\x12\x12\n" +
+	"\x04copy\x18\x04 \x01(\bR\x04copy\"\xa9\x02\n" +
 	"\aPartial\x12\x1f\n" +
 	"\vrecipe_hash\x18\x01 \x01(\fR\n" +
 	"recipeHash\x12\x12\n" +
@@ -918,7 +997,7 @@ const file_wire_proto_rawDesc = "" +
 	"\x04step\x18\x02 \x01(\x04R\x04step\x12\x14\n" +
 	"\x05chunk\x18\x03 \x01(\rR\x05chunk\x12\x16\n" +
 	"\x06chunks\x18\x04 \x01(\rR\x06chunks\x12\x1a\n" +
-	"\bchecksum\x18\x05 \x01(\x04R\bchecksum\"\x9b\x01\n" +
+	"\bchecksum\x18\x05 \x01(\x04R\bchecksum\"\xd5\x01\n" +
 	"\x04Head\x12\x1f\n" +
 	"\vrecipe_hash\x18\x01 \x01(\fR\n" +
 	"recipeHash\x12\x16\n" +
@@ -926,7 +1005,12 @@ const file_wire_proto_rawDesc = "" +
 	"\x04step\x18\x03 \x01(\x04R\x04step\x12\x14\n" +
 	"\x05chain\x18\x04 \x01(\fR\x05chain\x12\x12\n" +
 	"\x04plan\x18\x05 \x01(\x04R\x04plan\x12\x1c\n" +
-	"\tcommitted\x18\x06 \x01(\x04R\tcommitted\"Z\n" +
+	"\tcommitted\x18\x06 \x01(\x04R\tcommitted\x128\n" +
+	"\vquarantined\x18\a \x03(\v2\x16.convoy.v1.QuarantinedR\vquarantined\"_\n" +
+	"\vQuarantined\x12\x16\n" +
+	"\x06worker\x18\x01 \x01(\tR\x06worker\x12 \n" +
+	"\vincarnation\x18\x02 \x01(\tR\vincarnation\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"Z\n" +
 	"\x06Credit\x12\x12\n" +
 	"\x04step\x18\x01 \x01(\x04R\x04step\x12\x10\n" +
 	"\x03low\x18\x02 \x01(\rR\x03low\x12\x12\n" +
@@ -945,34 +1029,36 @@ func file_wire_proto_rawDescGZIP() []byte {
 	return file_wire_proto_rawDescData
 }
 
-var file_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_wire_proto_goTypes = []any{
-	(*Envelope)(nil), // 0: convoy.v1.Envelope
-	(*Hello)(nil),    // 1: convoy.v1.Hello
-	(*Plan)(nil),     // 2: convoy.v1.Plan
-	(*Want)(nil),     // 3: convoy.v1.Want
-	(*Partial)(nil),  // 4: convoy.v1.Partial
-	(*Gradient)(nil), // 5: convoy.v1.Gradient
-	(*Head)(nil),     // 6: convoy.v1.Head
-	(*Credit)(nil),   // 7: convoy.v1.Credit
-	(*StepRow)(nil),  // 8: convoy.v1.StepRow
-	(*Ack)(nil),      // 9: convoy.v1.Ack
+	(*Envelope)(nil),    // 0: convoy.v1.Envelope
+	(*Hello)(nil),       // 1: convoy.v1.Hello
+	(*Plan)(nil),        // 2: convoy.v1.Plan
+	(*Want)(nil),        // 3: convoy.v1.Want
+	(*Partial)(nil),     // 4: convoy.v1.Partial
+	(*Gradient)(nil),    // 5: convoy.v1.Gradient
+	(*Head)(nil),        // 6: convoy.v1.Head
+	(*Quarantined)(nil), // 7: convoy.v1.Quarantined
+	(*Credit)(nil),      // 8: convoy.v1.Credit
+	(*StepRow)(nil),     // 9: convoy.v1.StepRow
+	(*Ack)(nil),         // 10: convoy.v1.Ack
 }
 var file_wire_proto_depIdxs = []int32{
-	1, // 0: convoy.v1.Envelope.hello:type_name -> convoy.v1.Hello
-	2, // 1: convoy.v1.Envelope.plan:type_name -> convoy.v1.Plan
-	3, // 2: convoy.v1.Envelope.want:type_name -> convoy.v1.Want
-	4, // 3: convoy.v1.Envelope.partial:type_name -> convoy.v1.Partial
-	5, // 4: convoy.v1.Envelope.gradient:type_name -> convoy.v1.Gradient
-	8, // 5: convoy.v1.Envelope.row:type_name -> convoy.v1.StepRow
-	9, // 6: convoy.v1.Envelope.ack:type_name -> convoy.v1.Ack
-	6, // 7: convoy.v1.Envelope.head:type_name -> convoy.v1.Head
-	7, // 8: convoy.v1.Envelope.credit:type_name -> convoy.v1.Credit
-	9, // [9:9] is the sub-list for method output_type
-	9, // [9:9] is the sub-list for method input_type
-	9, // [9:9] is the sub-list for extension type_name
-	9, // [9:9] is the sub-list for extension extendee
-	0, // [0:9] is the sub-list for field type_name
+	1,  // 0: convoy.v1.Envelope.hello:type_name -> convoy.v1.Hello
+	2,  // 1: convoy.v1.Envelope.plan:type_name -> convoy.v1.Plan
+	3,  // 2: convoy.v1.Envelope.want:type_name -> convoy.v1.Want
+	4,  // 3: convoy.v1.Envelope.partial:type_name -> convoy.v1.Partial
+	5,  // 4: convoy.v1.Envelope.gradient:type_name -> convoy.v1.Gradient
+	9,  // 5: convoy.v1.Envelope.row:type_name -> convoy.v1.StepRow
+	10, // 6: convoy.v1.Envelope.ack:type_name -> convoy.v1.Ack
+	6,  // 7: convoy.v1.Envelope.head:type_name -> convoy.v1.Head
+	8,  // 8: convoy.v1.Envelope.credit:type_name -> convoy.v1.Credit
+	7,  // 9: convoy.v1.Head.quarantined:type_name -> convoy.v1.Quarantined
+	10, // [10:10] is the sub-list for method output_type
+	10, // [10:10] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_wire_proto_init() }
@@ -998,7 +1084,7 @@ func file_wire_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_wire_proto_rawDesc), len(file_wire_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
