@@ -6,10 +6,13 @@ import (
 	"sync"
 	"time"
 
+	"go.uber.org/zap"
 	"google.golang.org/grpc"
 
 	"convoy/api"
 	"convoy/bus"
+	"convoy/client"
+	"convoy/compute"
 	"convoy/data"
 	"convoy/job"
 	"convoy/models"
@@ -20,25 +23,25 @@ import (
 // assignment is what a worker has of the job it works on: the data, the bound
 // network and the subscription to its gradients.
 type assignment struct {
-	job   *state.Job
-	net   *nn.Net
-	pass  *nn.Pass
-	feed  *feed
-	leave func()
+	job      *state.Job
+	net      *nn.Net
+	computer *compute.Computer
+	leave    func()
 
 	life context.Context // of the job on this worker
 	end  context.CancelFunc
 	lazy *data.Lazy // nil where all of the data set is in memory
 
-	working *sync.Mutex // the worker's; held by whoever uses the pool, the pass or the feed
-	cuts    []int
+	working *sync.Mutex // the worker's; held by whoever uses the pool or the computer
 }
 
 // assign binds a job's network and data to the worker's pool.
-func (w *Worker) assign(j *state.Job, net *nn.Net, set *data.Set, inputs *data.Preparation) *assignment {
-	return &assignment{
-		job: j, net: net, pass: net.NewPass(w.pool), feed: newFeed(j.Recipe, set, inputs, w.pool), working: &w.working,
+func (w *Worker) assign(j *state.Job, net *nn.Net, set *data.Set, lazy *data.Lazy) (*assignment, error) {
+	c, err := compute.New(j, net, set, lazy, w.pool)
+	if err != nil {
+		return nil, err
 	}
+	return &assignment{job: j, net: net, computer: c, lazy: lazy, working: &w.working}, nil
 }
 
 func (a *assignment) close() {
@@ -60,7 +63,7 @@ func (w *Worker) join(ctx context.Context, id string) Event {
 }
 
 func (w *Worker) prepare(ctx context.Context, id string) (a *assignment, err error) {
-	status, err := ask(ctx, w, 5*time.Second, func(ctx context.Context, conn grpc.ClientConnInterface) (*api.JobStatus, error) {
+	status, err := client.Ask(ctx, w.cfg.Replicas, 5*time.Second, func(ctx context.Context, conn grpc.ClientConnInterface) (*api.JobStatus, error) {
 		return api.NewJobsClient(conn).Status(ctx, &api.JobRequest{Job: id}, grpc.WaitForReady(true))
 	})
 	if err != nil {
@@ -80,24 +83,29 @@ func (w *Worker) prepare(ctx context.Context, id string) (a *assignment, err err
 			end()
 		}
 	}()
-	set, lazy, err := w.openData(ctx, life, recipe)
+	set, lazy, err := w.sets().Open(ctx, life, recipe)
 	if err != nil {
 		return nil, fmt.Errorf("data set %s: %w", recipe.Data.Name, err)
 	}
-	input, err := models.InputOf(recipe)
+	a, err = w.assign(state.NewJob(id, recipe), net, set, lazy)
 	if err != nil {
 		return nil, err
 	}
-	inputs, err := data.NewPreparation(set.Manifest, input, recipe.Augment, recipe.Seed)
-	if err != nil {
-		return nil, err
-	}
-	a = w.assign(state.NewJob(id, recipe), net, set, inputs)
-	a.life, a.end, a.lazy, a.feed.lazy = life, end, lazy, lazy
+	a.life, a.end = life, end
 	if a.leave, err = w.cfg.Carrier.Subscribe(bus.Gradients(w.cfg.Cluster, id), w.receive); err != nil {
 		return nil, fmt.Errorf("subscribe to the gradients: %w", err)
 	}
 	return a, nil
+}
+
+// sets are the data sets as the worker may hold them.
+func (w *Worker) sets() client.Sets {
+	return client.Sets{
+		Replicas: w.cfg.Replicas, Cache: w.cfg.Cache, CacheBytes: w.cfg.CacheBytes, Memory: w.cfg.DataMemory,
+		Trouble: func(err error) {
+			w.cfg.Log.Warn("a shard cannot be had, trying again: are the coordinators reachable?", zap.Error(err))
+		},
+	}
 }
 
 // fetchState gets the job's state from one replica.
@@ -106,7 +114,7 @@ func (a *assignment) fetchState(ctx context.Context, from api.ReplicasClient) (*
 }
 
 func (w *Worker) fetchGradient(ctx context.Context, f FetchGradient) Event {
-	g, err := ask(ctx, w, 10*time.Second, func(ctx context.Context, conn grpc.ClientConnInterface) (*state.Gradient, error) {
+	g, err := client.Ask(ctx, w.cfg.Replicas, 10*time.Second, func(ctx context.Context, conn grpc.ClientConnInterface) (*state.Gradient, error) {
 		return state.FetchGradient(ctx, api.NewReplicasClient(conn), f.Job, f.Step)
 	})
 	return FetchedGradient{Job: f.Job, Gradient: g, Err: err}

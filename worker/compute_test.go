@@ -2,9 +2,7 @@ package worker
 
 import (
 	"context"
-	"math"
 	"runtime"
-	"slices"
 	"sync"
 	"testing"
 
@@ -14,179 +12,20 @@ import (
 	"convoy/job"
 	"convoy/kernels"
 	"convoy/models"
-	"convoy/nn"
+	"convoy/state"
 	"convoy/tree"
 )
 
-// indexed is examples whose only pixel is their index.
-type indexed int
+// slow is so many examples whose only pixel is their index, and lets others run
+// while one is read.
+type slow int
 
-func (s indexed) Len() int { return int(s) }
-
-func (s indexed) Example(i int, pixels []byte) int {
-	pixels[0] = byte(i)
-	return i % 2
-}
-
-// inputs prepares examples of one pixel.
-func inputs(t *testing.T) *data.Preparation {
-	p, err := data.NewPreparation(data.Manifest{Channels: 1, Height: 1, Width: 1}, job.Input{Normalize: job.NormalizeUnit}, job.Augment{}, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
-}
-
-// feeds are both ways of preparing: in the leader's turn, and beside the
-// arithmetic.
-func feeds(t *testing.T, test int, visit func(t *testing.T, f *feed)) {
-	for name, idle := range map[string]bool{"on the pool": false, "beside it": true} {
-		t.Run(name, func(t *testing.T) {
-			pool := kernels.NewPool(1)
-			defer pool.Close()
-			r := testJob().Recipe
-			r.Data.Test = test
-			f := newFeed(r, &data.Set{Manifest: data.Manifest{Train: 37}, Train: indexed(37), Test: indexed(test)}, inputs(t), pool)
-			f.idle, f.ahead = idle, f.now
-			if idle {
-				f.ahead = &prepared{}
-			}
-			visit(t, f)
-		})
-	}
-}
-
-// TestBatchPlaces: each example of a node knows its place in the step's batch,
-// which its dropout follows from, whoever computes the node.
-func TestBatchPlaces(t *testing.T) {
-	feeds(t, 3, func(t *testing.T, f *feed) {
-		j := testJob()
-		a := &assignment{job: j, feed: f}
-		batch := func(step int, n tree.Node) nn.Batch {
-			f.follow(step, []tree.Node{n}, 1)
-			return a.batch(step, n)
-		}
-		for step := range 4 {
-			whole := batch(step, tree.Node{Low: 0, High: 4})
-			images := append([]float32(nil), whole.Images...)
-			if whole.First != 0 || whole.Step != step || whole.Seed != j.Recipe.Seed || len(images) != whole.Cuts[4] {
-				t.Errorf("step %d: the whole batch begins at %d of step %d with seed %d", step, whole.First, whole.Step, whole.Seed)
-			}
-			for _, n := range []tree.Node{{Low: 0, High: 2}, {Low: 1, High: 2}, {Low: 2, High: 4}, {Low: 3, High: 4}} {
-				part := batch(step, n)
-				for i, v := range part.Images {
-					if v != images[part.First+i] {
-						t.Errorf("step %d, %v: example %d is not that at place %d", step, n, i, part.First+i)
-					}
-				}
-			}
-			f.stop()
-		}
-	})
-}
-
-// TestFeedFollowsThePlan: every block has the examples that it should, whatever
-// was prepared ahead, and an evaluation comes in blocks.
-func TestFeedFollowsThePlan(t *testing.T) {
-	const tests, side = 10, 1536 // 9 MB each as floats
-	feeds(t, tests, func(t *testing.T, f *feed) {
-		var err error
-		f.inputs, err = data.NewPreparation(data.Manifest{Channels: 1, Height: 1, Width: 1}, job.Input{Height: side, Width: side, Normalize: job.NormalizeUnit}, job.Augment{}, 1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		evaluation := f.sequence.PerEpoch() - 1
-		all := tree.Node{Low: 0, High: 4}
-		f.follow(evaluation, []tree.Node{{Low: 0, High: 2}, {Low: 2, High: 4}}, 1)
-		var sizes, seen []int
-		for range len(f.plan) - 1 {
-			p := f.take()
-			sizes = append(sizes, len(p.labels))
-			for k := range p.labels {
-				seen = append(seen, int(math.Round(float64(p.images[k*side*side]*255))))
-			}
-		}
-		if want := []int{3, 2, 3, 2}; !slices.Equal(sizes, want) {
-			t.Errorf("blocks of %v, want %v", sizes, want)
-		}
-		if want := []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}; !slices.Equal(seen, want) {
-			t.Errorf("examples %v, want %v", seen, want)
-		}
-		f.rest()
-		if f.ahead.block != f.plan[len(f.plan)-1] || f.ahead.step.Epoch != 1 {
-			t.Errorf("the first block of epoch 1 is not ahead, but %+v", f.ahead.block)
-		}
-		f.follow(evaluation+1, []tree.Node{all}, 1) // another one than was ahead
-		if p := f.take(); len(p.labels) != 10 || p.first != 0 || p.images[0] != float32(p.order.At(0))/255 {
-			t.Errorf("%d examples from %d", len(p.labels), p.first)
-		}
-		f.stop()
-	})
-}
-
-// patterns is examples of many pixels.
-type patterns struct{ indexed }
-
-func (s patterns) Example(i int, pixels []byte) int {
-	for k := range pixels {
-		pixels[k] = byte(i*31 + k*k)
-	}
-	return i % 2
-}
-
-// TestNodesSeeTheSameImages: whoever prepares a node's examples, ahead or not,
-// changes them to the same bits, and differently in the next epoch.
-func TestNodesSeeTheSameImages(t *testing.T) {
-	feeds(t, 3, func(t *testing.T, f *feed) {
-		f.set = &data.Set{Train: patterns{37}, Test: patterns{3}}
-		var err error
-		f.inputs, err = data.NewPreparation(data.Manifest{Channels: 3, Height: 8, Width: 8},
-			job.Input{Height: 11, Width: 9, Pad: 1, Normalize: job.NormalizeUnit},
-			job.Augment{Flip: true, Crop: 3, Brightness: 0.5, Contrast: 0.5, Saturation: 0.5}, 1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		a := &assignment{job: testJob(), feed: f}
-		images := map[int]map[int][]float32{} // by epoch and example
-		for _, nodes := range [][]tree.Node{{{Low: 0, High: 4}}, {{Low: 0, High: 2}, {Low: 2, High: 3}, {Low: 3, High: 4}}} {
-			for step := range f.sequence.Len() {
-				if f.sequence.At(step).Evaluation {
-					continue
-				}
-				f.follow(step, nodes, 1)
-				for _, n := range nodes {
-					a.batch(step, n)
-					for k, i := range f.now.indices {
-						image := f.now.images[k*f.inputs.Len():][:f.inputs.Len()]
-						seen := images[f.now.step.Epoch]
-						if seen == nil {
-							seen = map[int][]float32{}
-							images[f.now.step.Epoch] = seen
-						}
-						if seen[i] == nil {
-							seen[i] = slices.Clone(image)
-						} else if !slices.Equal(seen[i], image) {
-							t.Errorf("step %d, node %v: example %d is another image", step, n, i)
-						}
-					}
-				}
-				f.rest()
-			}
-		}
-		for i, image := range images[0] {
-			if len(images[0]) != 37 || slices.Equal(image, images[1][i]) {
-				t.Errorf("example %d of %d is the same in both epochs", i, len(images[0]))
-			}
-		}
-	})
-}
-
-// slow lets others run while an example is read.
-type slow struct{ indexed }
+func (s slow) Len() int { return int(s) }
 
 func (s slow) Example(i int, pixels []byte) int {
 	runtime.Gosched()
-	return s.indexed.Example(i, pixels)
+	pixels[0] = byte(i)
+	return i % 2
 }
 
 // TestJobsTakeTurns: a job that was dropped may still be gathering when the next
@@ -201,12 +40,19 @@ func TestJobsTakeTurns(t *testing.T) {
 	var all sync.WaitGroup
 	ready := make(chan struct{})
 	for range 2 {
-		j := testJob()
-		net, err := nn.Build(nn.Chain{nn.Flatten{}, nn.Linear{Out: 2}}, nn.Shape{C: 1, H: 1, W: 1}, nn.Options{})
+		r := testJob().Recipe
+		r.Layers = []job.Layer{{Type: "flatten"}, {Type: "linear", Out: 2}}
+		r.Input.Normalize = job.NormalizeUnit
+		j := state.NewJob(testID, r)
+		net, err := models.ForRecipe(r)
 		if err != nil {
 			t.Fatal(err)
 		}
-		a := w.assign(j, net, &data.Set{Manifest: data.Manifest{Train: 37}, Train: slow{37}, Test: slow{3}}, inputs(t))
+		about := data.Manifest{Train: 37, Channels: 1, Height: 1, Width: 1}
+		a, err := w.assign(j, net, &data.Set{Manifest: about, Train: slow(37), Test: slow(3)}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
 		s := models.Blank(net, j.SGD)
 		all.Go(func() {
 			<-ready

@@ -2,10 +2,10 @@
 // plan of whoever leads, computes its micro-batches on the current state, and
 // applies the gradients that come back.
 //
-// It owns the worker's side of the protocol as a pure machine (machine.go), the
-// shell that carries it out (this file), and the computation of a node
-// (compute.go). It knows no Raft. It promises that leaving it out, adding it or
-// stopping it at any instant changes nothing but the time a step takes.
+// It owns the worker's side of the protocol as a pure machine (machine.go) and the
+// shell that carries it out (this file); nodes are computed by convoy/compute. It
+// knows no Raft. It promises that leaving it out, adding it or stopping it at any
+// instant changes nothing but the time a step takes.
 package worker
 
 import (
@@ -21,6 +21,7 @@ import (
 
 	"convoy/api"
 	"convoy/bus"
+	"convoy/client"
 	"convoy/data"
 	"convoy/kernels"
 )
@@ -215,28 +216,8 @@ func (w *Worker) settle(j joinedJob) {
 	w.current = j.assignment
 }
 
-// ask tries the replicas in turn until one answers, for as long as a call may
-// take. The order begins at a different one each time, so that no replica
-// carries all joins.
-func ask[T any](ctx context.Context, w *Worker, limit time.Duration, call func(context.Context, grpc.ClientConnInterface) (T, error)) (T, error) {
-	var none T
-	var errs []error
-	first := int(time.Now().UnixNano()/1000) % len(w.cfg.Replicas)
-	for i := range w.cfg.Replicas {
-		conn := w.cfg.Replicas[(first+i)%len(w.cfg.Replicas)]
-		one, cancel := context.WithTimeout(ctx, limit)
-		got, err := call(one, conn)
-		cancel()
-		if err == nil {
-			return got, nil
-		}
-		errs = append(errs, err)
-	}
-	return none, errors.Join(errs...)
-}
-
 func (w *Worker) locate(ctx context.Context, id string) {
-	answer, err := ask(ctx, w, time.Second, func(ctx context.Context, conn grpc.ClientConnInterface) (*api.HeldResponse, error) {
+	answer, err := client.Ask(ctx, w.cfg.Replicas, time.Second, func(ctx context.Context, conn grpc.ClientConnInterface) (*api.HeldResponse, error) {
 		return api.NewReplicasClient(conn).Held(ctx, &api.HeldRequest{Job: id})
 	})
 	if err != nil {
@@ -250,7 +231,7 @@ func (w *Worker) fetchState(ctx context.Context, id string, a *assignment) Event
 	if a == nil {
 		return FetchedState{Job: id, Err: errors.New("the job is not joined")}
 	}
-	got, err := ask(ctx, w, time.Minute, func(ctx context.Context, conn grpc.ClientConnInterface) (FetchedState, error) {
+	got, err := client.Ask(ctx, w.cfg.Replicas, time.Minute, func(ctx context.Context, conn grpc.ClientConnInterface) (FetchedState, error) {
 		c, err := a.fetchState(ctx, api.NewReplicasClient(conn))
 		return FetchedState{Job: id, Copy: c}, err
 	})

@@ -1,7 +1,6 @@
-package worker
+package compute
 
 import (
-	"context"
 	"testing"
 
 	"convoy/data"
@@ -45,18 +44,21 @@ func benchmarkFeed(b *testing.B, of data.Manifest, in job.Input, a job.Augment, 
 	if err != nil {
 		b.Fatal(err)
 	}
-	w := &Worker{pool: kernels.NewPool(1)}
-	defer w.pool.Close()
+	pool := kernels.NewPool(1)
+	defer pool.Close()
 	j := state.NewJob("bench", r)
-	assigned := w.assign(j, net, &data.Set{Train: still{}, Test: still{}}, prepared)
+	c := assemble(j, net, &data.Set{Train: still{}, Test: still{}}, prepared, pool)
 	if !beside {
-		assigned.feed.idle, assigned.feed.ahead = false, assigned.feed.now
+		c.feed.idle, c.feed.ahead = false, c.feed.now
 	}
-	s := models.Blank(net, j.SGD)
+	all := tree.Node{Low: 0, High: 8}
+	params := models.Blank(net, j.SGD).Params
 	for t := 0; b.Loop(); t++ {
-		assigned.work(context.Background(), Compute{Step: t, Nodes: []tree.Node{{Low: 0, High: 8}}, State: s}, func(Event) {})
+		c.Plan(t, []tree.Node{all})
+		c.Node(params, t, all, make([]float32, len(params))) // as a worker, which sends it
+		c.Rest()
 	}
-	assigned.feed.stop()
+	c.Stop()
 }
 
 // still is one black image at every index.
