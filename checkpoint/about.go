@@ -29,8 +29,16 @@ func sealedMeta(h *header) (Meta, error) {
 	if err != nil {
 		return m, err
 	}
-	if want, err := seal(h); err != nil || h.Meta[sealKey] != want {
-		return m, damaged(errors.Join(err, fmt.Errorf("the header's seal is %q, want %s", h.Meta[sealKey], want)))
+	if err := checkSeal(h); err != nil {
+		return m, damaged(err)
 	}
 	return m, nil
+}
+
+func checkSeal(h *header) error {
+	want, err := seal(h)
+	if err != nil || h.Meta[sealKey] != want {
+		return errors.Join(err, fmt.Errorf("the header's seal is %q, want %s", h.Meta[sealKey], want))
+	}
+	return nil
 }

@@ -3,10 +3,8 @@ package inspect
 import (
 	"fmt"
 	"iter"
-	"path/filepath"
 
 	"convoy/api"
-	"convoy/ledger"
 	"convoy/picture"
 )
 
@@ -15,11 +13,11 @@ const ledgerFile = "ledger"
 // Rows returns the ledger's rows of a run's folder, of a process that still
 // writes to it too.
 func Rows(run string) (iter.Seq2[*api.LedgerRow, error], error) {
-	dir, err := jobDir(run)
+	r, err := OpenRecord(run)
 	if err != nil {
 		return nil, err
 	}
-	return ledger.Read(filepath.Join(dir, ledgerFile)), nil
+	return r.Rows(), nil
 }
 
 // Curves are a run's training losses by training step and its test accuracies by

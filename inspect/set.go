@@ -12,6 +12,9 @@ import (
 // runDepth is how many folders a checkpoint may lie below its run's.
 const runDepth = 4
 
+// manifestsDir is where a data.Store has its manifests.
+const manifestsDir = "manifests"
+
 // store returns the store of the run that the checkpoint lies in, and the
 // manifest of its data there; nil where there is none.
 func (t *Trained) store() (*data.Store, *data.Manifest, error) {
@@ -19,10 +22,15 @@ func (t *Trained) store() (*data.Store, *data.Manifest, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	dir := filepath.Dir(t.File)
+	return storeAround(filepath.Dir(t.File), sum)
+}
+
+// storeAround returns the store of the run that dir is or lies in, and the
+// manifest of a digest there; nil where there is none.
+func storeAround(dir string, sum digest.Sum) (*data.Store, *data.Manifest, error) {
 	for range runDepth {
 		store := filepath.Join(dir, dataDir)
-		if _, err := os.Stat(filepath.Join(store, "manifests", sum.String())); err == nil {
+		if _, err := os.Stat(filepath.Join(store, manifestsDir, sum.String())); err == nil {
 			s, err := data.OpenStore(store)
 			if err != nil {
 				return nil, nil, err
