@@ -19,7 +19,7 @@ func jobCommand() *cobra.Command {
 		`These commands talk to a cluster that `+"`coordinator serve`"+` made. Any one of its
 coordinators will do: one that does not lead passes the call on.`,
 		submitCommand(&r), listCommand(&r), statusCommand(&r), watchCommand(&r), logsCommand(&r),
-		cancelCommand(&r), modelCommand(&r), historyCommand(&r), ledgerCommand(&r), plotCommand(&r))
+		cancelCommand(&r), modelCommand(&r), historyCommand(&r), ledgerCommand(&r), verifyCommand(&r), diffCommand(&r), plotCommand(&r))
 	r.flags(c, client.DefaultTimeout)
 	return c
 }
@@ -193,30 +193,5 @@ at all.`,
 		},
 	}
 	c.Flags().StringVar(&out, "out", "model.safetensors", "file to write")
-	return c
-}
-
-func ledgerCommand(r *remote) *cobra.Command {
-	var o output
-	var from uint64
-	c := &cobra.Command{
-		Use:   "ledger JOB",
-		Short: "Print who computed what, step by step",
-		Long: `Prints the job's ledger: one row for each committed step with its loss, its place
-in the chain, and which worker computed which micro-batches. With -o json it is
-one JSON object a line.`,
-		Example: "  coordinator job ledger lenet-relu-k3v9qa --from 700",
-		Args:    one("the id that submit printed (see `coordinator job list`)"),
-		RunE: func(c *cobra.Command, args []string) error {
-			return r.with(func(cl *client.Client) error {
-				if o == jsonOutput {
-					return ledgerJSON(c.OutOrStdout(), cl.Rows(c.Context(), args[0], from))
-				}
-				return printLedger(c.OutOrStdout(), cl.Rows(c.Context(), args[0], from))
-			})
-		},
-	}
-	c.Flags().Uint64Var(&from, "from", 0, "first step to print")
-	o.flag(c)
 	return c
 }

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"encoding/hex"
 	"encoding/json"
 	"io"
-	"iter"
 	"strings"
 	"time"
 
@@ -137,60 +135,6 @@ func clusterOf(s *api.ClusterStatus) clusterJSON {
 		})
 	}
 	return j
-}
-
-type rowJSON struct {
-	Step           uint64      `json:"step"`
-	Evaluation     bool        `json:"evaluation"`
-	Epoch          uint32      `json:"epoch"` // 1-based
-	Chain          string      `json:"chain"` // after the step
-	GradientDigest string      `json:"gradient_digest"`
-	StateDigest    string      `json:"state_digest,omitempty"` // before the step, where due
-	LossSum        float64     `json:"loss_sum"`
-	Correct        uint32      `json:"correct"`
-	Top5           uint32      `json:"top5"`
-	Examples       uint32      `json:"examples"`
-	Shares         []shareJSON `json:"shares"`
-	Time           string      `json:"time"`
-	RecordChain    string      `json:"record_chain"`
-}
-
-// shareJSON is one partial: micro-batches [low, high) by a worker.
-type shareJSON struct {
-	Worker string `json:"worker"`
-	Low    uint32 `json:"low"`
-	High   uint32 `json:"high"`
-}
-
-func rowOf(r *api.LedgerRow) rowJSON {
-	j := rowJSON{
-		Step: r.GetStep(), Evaluation: r.GetEvaluation(), Epoch: r.GetEpoch(),
-		Chain: hex.EncodeToString(r.GetChain()), GradientDigest: hex.EncodeToString(r.GetGradientDigest()),
-		StateDigest: hex.EncodeToString(r.GetStateDigest()),
-		LossSum:     r.GetLossSum(), Correct: r.GetCorrect(), Top5: r.GetTop5(), Examples: r.GetExamples(),
-		Shares: []shareJSON{}, Time: instant(r.GetUnixNanos()), RecordChain: hex.EncodeToString(r.GetRecordChain()),
-	}
-	for _, s := range r.GetShares() {
-		worker := "?" // a row that points outside its own table
-		if int(s.GetWorker()) < len(r.GetWorkers()) {
-			worker = r.GetWorkers()[s.GetWorker()]
-		}
-		j.Shares = append(j.Shares, shareJSON{worker, s.GetLow(), s.GetHigh()})
-	}
-	return j
-}
-
-func ledgerJSON(w io.Writer, rows iter.Seq2[*api.LedgerRow, error]) error {
-	e := json.NewEncoder(w)
-	for row, err := range rows {
-		if err != nil {
-			return err
-		}
-		if err := e.Encode(rowOf(row)); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // writeJSON prints one value for people's eyes and programs alike.

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"strings"
 	"testing"
 
 	"convoy/api"
@@ -47,11 +49,11 @@ func TestTables(t *testing.T) {
 		Workers: []string{"w1", "w2"}, Shares: []*api.Share{{Worker: 0, Low: 0, High: 4}, {Worker: 1, Low: 4, High: 8}, {Worker: 2, Low: 0, High: 1}},
 	}
 	rows := func(yield func(*api.LedgerRow, error) bool) { yield(row, nil) }
-	if err := printLedger(&out, rows); err != nil {
+	if err := printLedger(&out, timed(rows, 0, steps{0, -1})); err != nil {
 		t.Fatal(err)
 	}
-	want := "STEP     EPOCH  LOSS    EXAMPLES  CHAIN         STATE  WORKERS\n" +
-		"46 test  1      0.5000  10        abababababab  -      w1 0-3, w2 4-7, ? 0-0\n"
+	want := "STEP     EPOCH  LOSS    EXAMPLES  CHAIN         STATE  SECONDS  BETWEEN  WORKERS\n" +
+		"46 test  1      0.5000  10        abababababab  -      0.000    -        w1 0-3, w2 4-7, ? 0-0\n"
 	if out.String() != want {
 		t.Errorf("ledger\n%swant\n%s", out.String(), want)
 	}
@@ -80,5 +82,63 @@ func TestTables(t *testing.T) {
 		"\nno workers: start some with `worker`\n"
 	if out.String() != want {
 		t.Errorf("cluster\n%swant\n%s", out.String(), want)
+	}
+}
+
+// TestTimed: rows know when they were recorded, and the first of a record how long
+// after the one before.
+func TestTimed(t *testing.T) {
+	row := func(step uint64, at int64, record byte) *api.LedgerRow {
+		return &api.LedgerRow{Step: step, UnixNanos: at * 1e6, RecordChain: []byte{record}}
+	}
+	all := []*api.LedgerRow{row(0, 1100, 1), row(1, 1100, 1), row(2, 1350, 2), row(3, 1350, 2), row(4, 1500, 3)}
+	for name, c := range map[string]struct {
+		from   int // the first of the rows at hand
+		start  int64
+		wanted steps
+		want   string
+	}{
+		"a job":            {0, 1000, steps{0, -1}, "0 0.1 after 0.1, 1 0.1, 2 0.35 after 0.25, 3 0.35, 4 0.5 after 0.15"},
+		"a folder":         {0, 0, steps{0, -1}, "0 0 after 0, 1 0, 2 0.25 after 0.25, 3 0.25, 4 0.4 after 0.15"},
+		"some":             {1, 1000, steps{2, 4}, "2 0.35 after 0.25, 3 0.35"},
+		"of a record's":    {2, 1000, steps{3, 4}, "3 0.35"},
+		"of a folder":      {0, 0, steps{4, 9}, "4 0.4 after 0.15"},
+		"beyond the steps": {4, 1000, steps{5, -1}, ""},
+	} {
+		rows := func(yield func(*api.LedgerRow, error) bool) {
+			for _, r := range all[c.from:] {
+				if !yield(r, nil) {
+					return
+				}
+			}
+		}
+		var got []string
+		for r, err := range timed(rows, c.start*1e6, c.wanted) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			text := fmt.Sprint(r.GetStep(), " ", r.since)
+			if r.between != nil {
+				text += fmt.Sprint(" after ", *r.between)
+			}
+			got = append(got, text)
+		}
+		if strings.Join(got, ", ") != c.want {
+			t.Errorf("%s: %q, want %q", name, strings.Join(got, ", "), c.want)
+		}
+	}
+}
+
+func TestSteps(t *testing.T) {
+	for text, want := range map[string]steps{"3:7": {3, 7}, ":7": {0, 7}, "3:": {3, -1}, ":": {0, -1}, "3": {3, 4}} {
+		var s steps
+		if err := s.Set(text); err != nil || s != want {
+			t.Errorf("%q: %v, %v, want %v", text, s, err, want)
+		}
+	}
+	for _, text := range []string{"", "x", "3:3", "7:3", "-1:3", "3:x", "3:4:5", "99999999999999"} {
+		if err := new(steps).Set(text); err == nil {
+			t.Errorf("%q is accepted", text)
+		}
 	}
 }

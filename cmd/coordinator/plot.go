@@ -2,9 +2,7 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -59,7 +57,7 @@ the id of a cluster's job. The file's ending says what is written: .svg or .png.
 // curvesOf reads the curves of a run's folder or, where there is no such folder,
 // of a cluster's job.
 func curvesOf(c *cobra.Command, r *remote, name string) (run picture.Run, err error) {
-	if _, err := os.Stat(name); err == nil || strings.ContainsRune(name, filepath.Separator) {
+	if onDisk(name) {
 		rows, err := inspect.Rows(name)
 		if err == nil {
 			run, err = inspect.Curves(filepath.Base(filepath.Clean(name)), rows)

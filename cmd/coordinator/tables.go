@@ -4,7 +4,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -118,46 +117,6 @@ func printCluster(w io.Writer, s *api.ClusterStatus) error {
 		})
 	}
 	return table(w, rows)
-}
-
-// ledgerBlock is how many rows share the widths of their columns: a ledger may
-// be long, and its first rows should not wait for the last.
-const ledgerBlock = 256
-
-func printLedger(w io.Writer, rows iter.Seq2[*api.LedgerRow, error]) error {
-	heading := []string{"STEP", "EPOCH", "LOSS", "EXAMPLES", "CHAIN", "STATE", "WORKERS"}
-	block := [][]string{heading}
-	for row, err := range rows {
-		if err != nil {
-			return err
-		}
-		block = append(block, ledgerCells(rowOf(row)))
-		if len(block) == ledgerBlock {
-			if err := table(w, block); err != nil {
-				return err
-			}
-			block = nil
-		}
-	}
-	return table(w, block)
-}
-
-func ledgerCells(r rowJSON) []string {
-	step := fmt.Sprint(r.Step)
-	if r.Evaluation {
-		step += " test"
-	}
-	mean := ""
-	if r.Examples > 0 {
-		mean = fmt.Sprintf("%.4f", r.LossSum/float64(r.Examples))
-	}
-	var who []string
-	for _, s := range r.Shares {
-		who = append(who, s.Worker+" "+span(s.Low, s.High))
-	}
-	return []string{
-		step, fmt.Sprint(r.Epoch), mean, fmt.Sprint(r.Examples), short(r.Chain), short(r.StateDigest), strings.Join(who, ", "),
-	}
 }
 
 func printLogLine(w io.Writer, l *api.LogLine) error {

@@ -40,6 +40,13 @@ func (d *dataChoice) open() (*data.Set, error) {
 	return set, cli.Usage(err)
 }
 
+// onDisk reports whether a run's name is that of a folder or file; else it is that
+// of a cluster's job.
+func onDisk(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil || strings.ContainsRune(name, filepath.Separator)
+}
+
 // withPool calls do with the goroutines that a command computes with: all cores
 // where threads is 0.
 func withPool(threads int, do func(*kernels.Pool) error) error {
