@@ -122,6 +122,7 @@ func (m *Machine) adoptState() {
 		return // the replica asked was no further
 	}
 	m.anew = false
+	m.results = results{} // they may come from another state of the same step
 	m.note("job %s: caught up from step %d to %d with a fetched state", m.jobID, m.keeper.Step(), c.Step)
 	m.keeper.Adopt(c.State, c.Step, c.Chain, nil)
 }
