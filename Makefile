@@ -8,6 +8,8 @@ TOOL := go tool -modfile=tools/go.mod
 COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 QEMU ?= $(shell command -v qemu-aarch64-static || command -v qemu-aarch64)
 FUZZTIME ?= 10s
+SEEDS ?= 10000
+FIRST ?= 1
 RACETIME ?= 10m
 
 # Tests of pure functions that take minutes under the race detector or emulation
@@ -47,6 +49,10 @@ vet: ## go vet, for amd64 and arm64
 lint: ## staticcheck and errcheck
 	$(TOOL) staticcheck ./...
 	$(TOOL) errcheck ./...
+
+.PHONY: sim
+sim: ## SEEDS simulated clusters from seed FIRST on, on all cores
+	go test ./ps -count=1 -timeout 0 -run '^TestSimulatedFaults$$' -sim.first $(FIRST) -sim.seeds $(SEEDS)
 
 .PHONY: layers
 layers: ## imports point down; no function of math where bits matter

@@ -25,6 +25,7 @@ type collection struct {
 	floats int // of a gradient
 	nodes  map[tree.Node]*node
 	parts  map[part]*state.Assembly
+	rules  rules
 }
 
 // part names a node on its way from one worker.
@@ -56,7 +57,7 @@ func (c *collection) add(worker string, p *api.Partial, data []float32) (count i
 		return 0, false, fmt.Errorf("node %v has %d examples, not %d with %d correct and %d within the top 5", n, c.examples(n), p.Examples, p.Correct, p.Top5)
 	case p.Chunks < 1 || int64(p.Chunks) > int64(max(c.floats, 1)):
 		return 0, false, fmt.Errorf("node %v comes in %d chunks", n, p.Chunks)
-	case c.nodes[n] != nil:
+	case c.nodes[n] != nil && !c.rules.countTwice:
 		return int(p.Chunks), false, nil
 	}
 	key := part{worker, n}
@@ -70,10 +71,14 @@ func (c *collection) add(worker string, p *api.Partial, data []float32) (count i
 	c.parts[key] = a
 	if a.Complete() {
 		delete(c.parts, key)
-		c.nodes[n] = &node{
+		got := &node{
 			data: a.Data(), worker: worker,
 			sums: state.Sums{Loss: p.LossSum, Correct: int(p.Correct), Top5: int(p.Top5), Examples: int(p.Examples)},
 		}
+		if before := c.nodes[n]; before != nil { // only where rules.countTwice
+			got = c.plus(before, got)
+		}
+		c.nodes[n] = got
 	}
 	return a.Count(), fresh, nil
 }
@@ -118,6 +123,9 @@ func (c *collection) empty(n tree.Node) bool {
 // A node without examples is left out: its sibling passes up as it is.
 func (c *collection) sum(n tree.Node, shares *[]share) *node {
 	if c.examples(n) == 0 {
+		if c.rules.zeros {
+			return &node{data: make([]float32, c.floats)}
+		}
 		return nil
 	}
 	if have := c.nodes[n]; have != nil {
@@ -132,7 +140,12 @@ func (c *collection) sum(n tree.Node, shares *[]share) *node {
 	case right == nil:
 		return left
 	}
-	total := &node{sums: state.Sums{
+	return c.plus(left, right)
+}
+
+// plus is the sum of two nodes, of which neither is written to.
+func (c *collection) plus(left, right *node) *node {
+	total := &node{worker: left.worker, sums: state.Sums{
 		Loss:     left.sums.Loss + right.sums.Loss,
 		Correct:  left.sums.Correct + right.sums.Correct,
 		Top5:     left.sums.Top5 + right.sums.Top5,

@@ -15,6 +15,7 @@ import (
 const (
 	window      = 16 // chunks that a receiver may not have acknowledged
 	creditEvery = 8  // chunks after which a receiver says how far it is
+	maxOnTheWay = 2  // gradients, each of which is in memory until it has been sent
 )
 
 // fanout sends gradients to replicas and workers together, at the pace of the
@@ -56,6 +57,10 @@ func (f *fanout) begin() {
 		}
 	}
 }
+
+// full reports that no more gradients may be queued: a receiver holds the first
+// up, while others fetch it by another way.
+func (f *fanout) full() bool { return len(f.queue) >= maxOnTheWay }
 
 // await waits for a receiver, unless it has the gradient already, is too far
 // behind to take it, or was left behind.

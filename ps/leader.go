@@ -119,7 +119,7 @@ func (l *leader) adopt() bool {
 			best, from = int(a.Step), id
 		}
 	}
-	if from != "" {
+	if from != "" && !l.m.cfg.rules.noAdoption {
 		l.answers = map[string]*api.HeldResponse{} // ask again once it has come or failed
 		l.askedAt = l.m.now - retryAfter
 		l.m.fetch(from, best)
@@ -143,6 +143,7 @@ func (l *leader) step() {
 	k := l.m.keeper
 	if l.collect == nil || l.collect.step != k.Step() {
 		l.collect = newCollection(l.m.job.Sequence, k.Step(), k.GradientLen(k.Step()))
+		l.collect.rules = l.m.cfg.rules
 		l.ready, l.begunAt, l.movedAt = nil, l.m.now, l.m.now
 	}
 	if l.ready == nil {
@@ -192,10 +193,10 @@ func mean(k *state.Keeper, root *node) (g *state.Gradient, finite bool) {
 }
 
 // mayPublish is the receipt rule: a majority holds the gradient before this one
-// in memory. That, and the bound on the lag of commits.
+// in memory. That, and the bounds on the lag of commits and on what is on its way.
 func (l *leader) mayPublish() bool {
 	t, committed := l.m.keeper.Step(), int(l.m.record.Committed)
-	if l.received() < t || l.log.failing {
+	if (l.received() < t && !l.m.cfg.rules.noReceipt) || l.fan.full() || l.log.failing {
 		return false
 	}
 	return t < committed || (t-committed < maxUncommitted && l.log.lag() < maxCommitLag)
@@ -234,7 +235,7 @@ func (l *leader) partial(worker string, p *api.Partial, data []float32) {
 	k := l.m.keeper
 	chain := k.Chain()
 	if l.collect == nil || l.pending != nil || int(p.Step) != l.collect.step || l.collect.step != k.Step() ||
-		!bytes.Equal(p.RecipeHash, l.m.job.Hash[:]) || !bytes.Equal(p.Chain, chain[:]) {
+		!bytes.Equal(p.RecipeHash, l.m.job.Hash[:]) || (!bytes.Equal(p.Chain, chain[:]) && !l.m.cfg.rules.anyChain) {
 		return
 	}
 	count, fresh, err := l.collect.add(worker, p, data)

@@ -37,6 +37,8 @@ type MachineConfig struct {
 	// Recorded returns c(t+1) as the log has it, for steps that were committed
 	// before their state was lost.
 	Recorded func(t int) (digest.Sum, bool)
+
+	rules rules
 }
 
 func (c *MachineConfig) setDefaults() {
@@ -171,7 +173,10 @@ func (m *Machine) do(a Action) { m.out = append(m.out, a) }
 func (m *Machine) note(format string, args ...any) { m.do(Note{fmt.Sprintf(format, args...)}) }
 
 func (m *Machine) send(subject string, e *api.Envelope, data []float32) {
-	e.Term, e.Job, e.From = m.term, m.job.ID, m.cfg.Self
+	e.Job, e.From = m.job.ID, m.cfg.Self
+	if !m.cfg.rules.noTerms {
+		e.Term = m.term
+	}
 	m.do(Send{subject, bus.Message{Envelope: e, Data: data}})
 }
 
@@ -251,7 +256,7 @@ func (m *Machine) acknowledged(a *api.Ack) {
 }
 
 func (m *Machine) headed(term uint64, h *api.Head) {
-	if term < m.term || h.Leader == m.cfg.Self {
+	if (term < m.term && !m.cfg.rules.noTerms) || h.Leader == m.cfg.Self {
 		return
 	}
 	m.headAt, m.headStep = m.now, int(h.Step)
@@ -263,6 +268,9 @@ func (m *Machine) gradientChunk(msg bus.Message, c *api.Gradient) {
 	if err != nil {
 		m.note("dropped a chunk from %s: %v", msg.From, err)
 		return
+	}
+	if f := m.cfg.rules.chunk; f != nil && m.lead == nil {
+		f(m, c, msg.Data)
 	}
 	if count > 0 && count%creditEvery == 0 && m.lead == nil {
 		m.send(bus.ReplicaIn(m.cfg.Cluster, msg.From),
@@ -280,7 +288,7 @@ func (m *Machine) recorded(r *api.JobRecord) {
 	}
 	m.record = r
 	if m.keeper != nil {
-		m.keeper.Committed(int(r.Committed))
+		m.forgetRows()
 	}
 	if m.lead != nil {
 		m.lead.recorded()
@@ -309,9 +317,18 @@ func (m *Machine) follow() {
 // apply moves to the next state and takes the checkpoint that may be due.
 func (m *Machine) apply(g *state.Gradient) {
 	m.keeper.Apply(g)
-	m.keeper.Committed(int(m.record.Committed))
+	m.forgetRows()
 	m.noteFigures(g.Row)
 	m.checkpoint()
+}
+
+// forgetRows lets go of the rows that the log has. A follower keeps the others
+// too: should it lead, it proposes them.
+func (m *Machine) forgetRows() {
+	if m.cfg.rules.dropRows && m.lead == nil {
+		m.keeper.Committed(m.keeper.Step())
+	}
+	m.keeper.Committed(int(m.record.Committed))
 }
 
 func (m *Machine) noteFigures(r *api.StepRow) {

@@ -127,6 +127,9 @@ func (p *proposals) commit() *api.StepCommit {
 	m := p.leader.m
 	m.keeper.Committed(int(m.record.Committed))
 	rows, held := m.keeper.Rows(), p.leader.received()
+	if m.cfg.rules.noMajority {
+		held = m.keeper.Step()
+	}
 	n := 0
 	for n < len(rows) && int(rows[n].Step) < held && n < maxUncommitted {
 		n++

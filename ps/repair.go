@@ -56,7 +56,11 @@ func (m *Machine) fetched(ev Event) {
 	case FetchedGradient:
 		m.repair.gone = ev.Err != nil
 		if ev.Err == nil {
-			m.keeper.AddGradient(ev.Gradient)
+			g := ev.Gradient
+			if f := m.cfg.rules.fetched; f != nil {
+				g = f(m, g)
+			}
+			m.keeper.AddGradient(g)
 		}
 	case FetchedState:
 		if ev.Err != nil {
@@ -73,7 +77,7 @@ func (m *Machine) fetched(ev Event) {
 func (m *Machine) adopt(ev FetchedState) {
 	m.note("joined at step %d with a fetched state", ev.Step)
 	m.keeper.Adopt(ev.State, ev.Step, ev.Chain, ev.Rows)
-	m.keeper.Committed(int(m.record.Committed))
+	m.forgetRows()
 	m.repair.differs = false
 	m.checkpoint()
 	m.noteFigures(lastRow(ev.Rows))
@@ -89,7 +93,7 @@ func lastRow(rows []*api.StepRow) *api.StepRow {
 
 // known returns the gradient of step t if it is still here, to help others with.
 func (m *Machine) known(t int) *state.Gradient {
-	if m.keeper == nil {
+	if m.keeper == nil || m.cfg.rules.dropGradient {
 		return nil
 	}
 	if g := m.keeper.Last(); g != nil && g.Step() == t {

@@ -1,10 +1,10 @@
 package ps
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
-	"github.com/hashicorp/raft"
 	"google.golang.org/protobuf/proto"
 
 	"convoy/api"
@@ -16,84 +16,110 @@ import (
 // simReplica is a replica's shell around the machine under test.
 type simReplica struct {
 	process
+	raft    simRaft
 	fsm     *control
-	applied int
+	applied int // entries of the log
 	pumping bool
+	lag     time.Duration // more than an entry usually takes to be applied
 	machine *Machine
 	record  *api.JobRecord
 	begun   bool
 	runner  int // counts machines, so that late answers are known
 	role    role
-	disk    map[int]WriteCheckpoint // survives
-	rows    []*api.LedgerRow        // of this life's log
-	held    int                     // gradients ever held
+	ledSince,
+	connectedAt, handedAt time.Duration
+	disk     map[int]*simFile // checkpoints survive
+	diskFull bool
+	rows     []*api.LedgerRow // of this life's log
+	held     int              // gradients ever held
+}
+
+// simFile is a checkpoint on disk.
+type simFile struct {
+	WriteCheckpoint
+	damaged bool
+}
+
+func newSimReplica(w *world, id string) *simReplica {
+	r := &simReplica{process: process{w: w, id: id}, disk: map[int]*simFile{}}
+	r.raft.r = r
+	r.boot, r.die = r.start, func() { r.machine = nil }
+	return r
 }
 
 func (r *simReplica) start() {
 	r.begin()
-	r.w.trace("%v: %s starts", r.w.now, r.id)
 	r.fsm = newControl(r.watch, func() error { return nil })
 	r.applied, r.pumping, r.machine, r.role, r.rows = 0, false, nil, role{}, nil
-	r.every(tickEvery, func() { r.step(Tick{}) })
+	r.connectedAt, r.handedAt = r.w.now, 0
+	r.every(tickEvery, func() { r.step(Tick{}); r.handOverIfCutOff() })
+	r.raft.restart()
 	r.pump()
 	r.learnRole()
 }
 
-func (r *simReplica) kill() {
-	r.w.trace("%v: %s is killed", r.w.now, r.id)
-	r.up, r.machine = false, nil
-	if r.w.log.leader == r.id {
-		r.w.log.leader = ""
-		for _, o := range r.w.replicas {
-			o.learnRole()
-		}
-		r.w.vote(r.w.between(300*time.Millisecond, 900*time.Millisecond))
-	}
-}
-
-// pump applies the log, entry by entry.
+// pump applies what is committed of the log, entry by entry.
 func (r *simReplica) pump() {
-	if r.pumping || r.applied >= len(r.w.log.entries) {
+	if r.pumping || r.applied >= r.raft.commit {
 		return
 	}
 	r.pumping = true
-	r.later(r.w.between(100*time.Microsecond, 5*time.Millisecond), func() {
+	r.later(r.w.between(100*time.Microsecond, 5*time.Millisecond+r.lag), func() {
 		r.pumping = false
-		r.applyNext()
+		r.applied++
+		e := r.raft.log[r.applied-1]
+		if e.data != nil {
+			if err := r.fsm.Apply(raftEntry(r.applied, e)); err != nil {
+				r.w.violated("%s cannot apply entry %d: %v", r.id, r.applied, err)
+			}
+		} else {
+			r.learnRole()
+		}
+		r.raft.applied(r.applied)
 		r.pump()
 	})
 }
 
-func (r *simReplica) applyNext() {
-	if r.applied < len(r.w.log.entries) {
-		r.applied++
-		r.fsm.Apply(r.w.log.entries[r.applied-1])
-	}
-}
-
 func (r *simReplica) watch(c change) {
+	r.w.holds.recorded(r, c.rows)
 	r.rows = append(r.rows, c.rows...)
 	r.later(100*time.Microsecond, r.refresh)
 }
 
 func (r *simReplica) learnRole() {
-	if !r.up {
-		return
-	}
 	r.later(r.w.between(time.Millisecond, 100*time.Millisecond), func() {
-		l := &r.w.log
-		now := role{term: l.term, leader: l.leader}
-		if l.leader == r.id {
-			for r.applied < len(l.entries) {
-				r.applyNext()
-			}
-			now.leading = true
-		}
-		if now != r.role {
+		if now := r.raft.seen(); now != r.role {
 			r.role = now
+			r.ledSince = r.w.now
 			r.applyRole()
 		}
 	})
+}
+
+// handOverIfCutOff is the shell's: a leader without NATS gives leadership to a
+// replica that has it and a state.
+func (r *simReplica) handOverIfCutOff() {
+	w := r.w
+	connected := !w.natsDown && !r.deaf && !r.mute
+	if connected || !r.role.leading {
+		r.connectedAt = w.now
+		return
+	}
+	if w.now-r.connectedAt < natsLostFor || (r.handedAt > 0 && w.now-r.handedAt < handOverAtMin) || w.natsDown {
+		return
+	}
+	r.handedAt = w.now
+	r.handOver()
+}
+
+// handOver gives leadership to the first replica that can take it.
+func (r *simReplica) handOver() {
+	for _, o := range r.w.replicas {
+		if o != r && o.up && !o.deaf && !o.mute && o.holds().Ready {
+			r.raft.transfer(o)
+			return
+		}
+	}
 }
 
 func (r *simReplica) applyRole() {
@@ -119,7 +145,17 @@ func (r *simReplica) refresh() {
 		r.open(record)
 	default:
 		r.record = record
+		r.prune()
 		r.step(Recorded{record})
+	}
+}
+
+// prune removes checkpoints that a recorded one has replaced, as noteRecord does.
+func (r *simReplica) prune() {
+	for t := range r.disk {
+		if uint64(t) < r.record.Checkpoint.GetStep() && r.disk[int(r.record.Checkpoint.Step)] != nil {
+			delete(r.disk, t)
+		}
 	}
 }
 
@@ -138,6 +174,7 @@ func (r *simReplica) open(record *api.JobRecord) {
 			}
 			return digest.FromBytes(r.rows[t].Chain)
 		},
+		rules: r.w.plot.rules,
 	}, j, record)
 	r.begun, r.record = false, record
 	r.applyRole()
@@ -149,11 +186,11 @@ func (r *simReplica) prepare() {
 		return
 	}
 	r.begun = true
-	committed, j := int(r.record.Committed), r.machine.job
+	j := r.machine.job
 	r.answer(r.w.between(time.Millisecond, 50*time.Millisecond), func() {
 		at := -1
-		for t := range r.disk {
-			if t <= committed {
+		for t, f := range r.disk {
+			if !f.damaged {
 				at = max(at, t)
 			}
 		}
@@ -163,6 +200,7 @@ func (r *simReplica) prepare() {
 			return
 		}
 		c := r.disk[at]
+		r.w.trace("%v: %s goes on from its checkpoint at step %d", r.w.now, r.id, at)
 		r.step(CheckpointWritten{Step: at, SHA256: c.State.Digest()})
 		r.step(Prepared{state.NewKeeper(j, c.State.Clone(), at, c.Chain)})
 	})
@@ -179,7 +217,7 @@ func (r *simReplica) answer(d time.Duration, do func()) {
 }
 
 func (r *simReplica) received(m bus.Message) {
-	if h := m.GetHello(); h != nil && r.machine == nil && r.role.leading && m.Job != "" {
+	if h := m.GetHello(); h != nil && !h.Leaving && r.machine == nil && r.role.leading && m.Job != "" {
 		r.publish(bus.WorkerIn(simCluster, m.From), bus.Message{Envelope: &api.Envelope{
 			Term: r.role.term, From: r.id, Body: &api.Envelope_Plan{Plan: &api.Plan{Leader: r.id}},
 		}})
@@ -189,28 +227,21 @@ func (r *simReplica) received(m bus.Message) {
 
 func (r *simReplica) step(ev Event) {
 	for ev != nil && r.machine != nil {
-		actions := r.machine.Step(r.clock(), ev)
+		m := r.machine
+		actions := m.Step(r.clock(), ev)
 		ev = nil
-		r.check()
+		r.w.holds.state(r)
 		for _, a := range actions {
+			if r.dies(a) {
+				return
+			}
 			if _, again := a.(Again); again {
 				ev = a
 			} else {
 				r.carryOut(a)
 			}
 		}
-	}
-}
-
-// check is I2 and more: whatever state is held is the true one.
-func (r *simReplica) check() {
-	k := r.machine.Keeper()
-	if k == nil || k.Step() == r.held {
-		return
-	}
-	r.held = max(r.held, k.Step())
-	if want := r.w.want[k.Step()]; k.Chain() != want.chain || k.State().Digest() != want.digest {
-		r.w.violated("I2: %s holds another state %d: chain %v, state %v", r.id, k.Step(), k.Chain() == want.chain, k.State().Digest() == want.digest)
+		r.w.holds.memory(r)
 	}
 }
 
@@ -218,6 +249,7 @@ func (r *simReplica) carryOut(a Action) {
 	w := r.w
 	switch a := a.(type) {
 	case Send:
+		w.holds.publication(r, a.Message)
 		r.publish(a.Subject, a.Message)
 	case Note:
 		w.trace("%v: %s notes: %s", w.now, r.id, a.Text)
@@ -239,14 +271,14 @@ func (r *simReplica) carryOut(a Action) {
 	case FetchState:
 		r.fetchState(a)
 	case WriteCheckpoint:
-		life := r.life
-		w.after(w.between(time.Millisecond, 200*time.Millisecond), func() {
-			if r.up && r.life == life && w.trouble && w.chance(0.05) {
-				r.later(0, func() { r.step(CheckpointWritten{Step: a.Step, Err: fmt.Errorf("the disk is full")}) })
-			} else if r.up && r.life == life {
-				r.disk[a.Step] = a
-				r.later(0, func() { r.step(CheckpointWritten{Step: a.Step, SHA256: a.State.Digest()}) })
+		w.holds.checkpoint(r, a.Step)
+		r.later(w.between(time.Millisecond, 200*time.Millisecond), func() {
+			if r.diskFull {
+				r.step(CheckpointWritten{Step: a.Step, Err: errors.New("the disk is full")})
+				return
 			}
+			r.disk[a.Step] = &simFile{WriteCheckpoint: a}
+			r.later(0, func() { r.step(CheckpointWritten{Step: a.Step, SHA256: a.State.Digest()}) })
 		})
 	default:
 		panic(fmt.Sprintf("sim: unknown action %T", a))
@@ -272,13 +304,27 @@ func (r *simReplica) fetchGradient(a FetchGradient) {
 		}
 	}
 	r.call(&from.process, 30*time.Second, func() func() {
-		if from.machine != nil {
-			if g := from.machine.known(a.Step); g != nil {
-				return give(g, nil)
-			}
+		if g := from.known(a.Step); g != nil {
+			return give(g, nil)
 		}
 		return give(nil, fmt.Errorf("%s has no gradient %d", from.id, a.Step))
 	}, give(nil, fmt.Errorf("%s does not answer", a.From)))
+}
+
+// known is what the replica gives of a gradient; its memory may have failed.
+func (r *simReplica) known(t int) *state.Gradient {
+	if r.machine == nil {
+		return nil
+	}
+	g := r.machine.known(t)
+	if g != nil && len(g.Data) > 0 && r.w.plot.flips && r.w.now < r.w.healed && r.w.chance(0.5) {
+		r.w.trace("%v: %s gives gradient %d with a bit flipped", r.w.now, r.id, t)
+		r.w.struck++
+		data := append([]float32(nil), g.Data...)
+		data[r.w.rng.IntN(len(data))] += 1
+		return &state.Gradient{Row: g.Row, Data: data}
+	}
+	return g
 }
 
 func (r *simReplica) fetchState(a FetchState) {
@@ -298,56 +344,34 @@ func (r *simReplica) fetchState(a FetchState) {
 	}, give(nil, fmt.Errorf("%s does not answer", a.From)))
 }
 
-// propose appends an entry if this replica still leads when Raft gets there; the
-// answer may be lost either way.
+// propose appends an entry if this replica still leads when Raft gets there; an
+// answer says whether it was applied, or that it may have been.
 func (r *simReplica) propose(e *api.Entry) {
 	w := r.w
-	if c := e.GetStepCommit(); c != nil {
-		holders, end := 0, int(c.First)+len(c.Rows)
-		for _, o := range w.replicas {
-			if o.held >= end {
-				holders++
-			}
-		}
-		if holders <= len(w.replicas)/2 {
-			w.violated("I3: %s proposes steps up to %d, which %d replicas have held", r.id, end, holders)
-		}
-	}
+	w.holds.proposal(r, e)
 	e.UnixNanos = int64(w.now)
 	b, err := proto.Marshal(e)
 	if err != nil || len(b) > 4000 {
 		w.violated("an entry of %d bytes: %v", len(b), err)
 	}
-	term := r.role.term
 	r.later(w.between(500*time.Microsecond, 20*time.Millisecond), func() {
-		if w.log.leader != r.id || w.log.term != term || !w.majorityUp() || !r.role.leading {
-			r.answer(w.between(0, time.Second), func() { r.step(ProposalFailed{ErrNotLeader}) })
-			return
-		}
-		w.log.entries = append(w.log.entries, &raft.Log{Index: uint64(len(w.log.entries) + 1), Term: term, Data: b})
-		index := len(w.log.entries)
-		for _, o := range w.replicas {
-			if o.up {
-				o.pump()
+		done := func(err error) {
+			late := w.between(0, 10*time.Millisecond)
+			if w.trouble && w.chance(0.05) {
+				late, err = w.between(0, time.Second), errors.New("no answer in time")
 			}
+			r.answer(late, func() {
+				if err != nil {
+					r.step(ProposalFailed{err})
+				} else {
+					r.step(Proposed{})
+				}
+			})
 		}
-		if w.trouble && w.chance(0.05) {
-			r.answer(w.between(0, time.Second), func() { r.step(ProposalFailed{ErrNotLeader}) })
+		if !r.role.leading {
+			done(ErrNotLeader)
 			return
 		}
-		r.whenApplied(index)
-	})
-}
-
-// whenApplied answers a proposal, which is when the entry is applied here.
-func (r *simReplica) whenApplied(index int) {
-	r.later(time.Millisecond, func() {
-		if r.applied < index {
-			r.whenApplied(index)
-			return
-		}
-		if r.machine != nil {
-			r.step(Proposed{})
-		}
+		r.raft.append(b, done)
 	})
 }

@@ -7,47 +7,45 @@ import (
 	"slices"
 	"time"
 
-	"github.com/hashicorp/raft"
-
+	"convoy/api"
 	"convoy/bus"
-	"convoy/digest"
 	"convoy/job"
 	"convoy/worker"
 )
 
 // world is a whole cluster in one goroutine and one seed: the replicas' and the
 // workers' machines with the real control FSM, and models of what lies between
-// them. Raft is a log in order with a leader that changes, NATS loses, delays
-// and repeats messages, gRPC is slow or fails, and processes freeze, die with
-// their memory and come back.
+// and beneath them. Each replica has a Raft node of its own, NATS loses, delays,
+// reorders and repeats messages, gRPC is slow or fails, networks split, disks fill
+// and forget, and processes freeze, die between any two of their actions, and come
+// back without their memory.
 type world struct {
+	plot     plot
 	rng      *rand.Rand
 	now      time.Duration
 	queue    agenda
 	count    int // of things done so far
 	trouble  bool
+	healed   time.Duration // since when everything is well
 	natsDown bool
-	lastAt   map[string]time.Duration // order on the bus: sender, receiver and kind → last delivery
+	lastAt   map[route]time.Duration
+	cuts     map[wire]bool
+	aim      func(p *process, action any) (dies bool) // a scenario's, before every action
+	struck   int                                      // faults of the scenario that came about
+	cancel   bool                                     // a user has cancelled the job
 
 	recipe   job.Recipe
 	chunk    int
 	want     []truth
 	replicas []*simReplica
 	workers  []*simWorker
-	log      simLog
-	broken   []string // invariants that did not hold
+	holds    *invariants
 	trace    func(format string, args ...any)
-}
-
-// truth is state t as one process without faults computes it.
-type truth struct {
-	chain  digest.Sum
-	digest digest.Sum
 }
 
 const simJob, simCluster = "job-1", "sim"
 
-// process is what can be killed or frozen.
+// process is what can be killed, frozen or cut off.
 type process struct {
 	w         *world
 	id        string
@@ -55,7 +53,12 @@ type process struct {
 	life      int // counts starts: what was begun in an earlier life is void
 	started   time.Duration
 	frozen    time.Duration // until when it does nothing
-	natsDown  bool
+	deaf      bool          // NATS brings it nothing
+	mute      bool          // NATS takes nothing from it
+	fuse      int           // it dies before this action from now on; 0: it does not
+	back      time.Duration // and is back so long after
+	boot      func()
+	die       func()
 	onRestart []func() // calls that hang until the process is back
 }
 
@@ -90,10 +93,6 @@ func (w *world) between(low, high time.Duration) time.Duration {
 
 func (w *world) chance(p float64) bool { return w.rng.Float64() < p }
 
-func (w *world) violated(format string, args ...any) {
-	w.broken = append(w.broken, fmt.Sprintf("%v: ", w.now)+fmt.Sprintf(format, args...))
-}
-
 // later runs do in this life of the process; a frozen one does it when it thaws.
 func (p *process) later(d time.Duration, do func()) {
 	life := p.life
@@ -110,13 +109,49 @@ func (p *process) later(d time.Duration, do func()) {
 	p.w.after(d, run)
 }
 
+// begin starts a life: boot does the rest.
 func (p *process) begin() {
-	p.up, p.started = true, p.w.now
+	p.up, p.started, p.fuse, p.frozen = true, p.w.now, 0, 0
 	p.life++
 	for _, f := range p.onRestart {
 		p.w.after(time.Millisecond, f)
 	}
 	p.onRestart = nil
+	p.w.trace("%v: %s starts", p.w.now, p.id)
+}
+
+// crash ends a life; the process is back after a while.
+func (p *process) crash(back time.Duration) {
+	if !p.up {
+		return
+	}
+	p.w.trace("%v: %s is killed", p.w.now, p.id)
+	p.up = false
+	p.die()
+	p.w.holds.served()
+	p.w.after(back, func() {
+		if !p.up {
+			p.boot()
+		}
+	})
+}
+
+// dies ends the process before an action where its fuse or the scenario says so.
+func (p *process) dies(action any) bool {
+	gone := p.w.aim != nil && p.w.aim(p, action)
+	if p.fuse > 0 {
+		p.fuse--
+		gone = gone || p.fuse == 0
+	}
+	if gone {
+		p.crash(max(p.back, 10*time.Millisecond))
+	}
+	return !p.up
+}
+
+func (p *process) freeze(d time.Duration) {
+	p.w.trace("%v: %s freezes for %v", p.w.now, p.id, d)
+	p.frozen = p.w.now + d
 }
 
 func (p *process) clock() time.Duration { return p.w.now - p.started }
@@ -126,32 +161,95 @@ func (p *process) every(period time.Duration, do func()) {
 	p.later(period, func() { do(); p.every(period, do) })
 }
 
-// call asks target something over gRPC. ask runs there, answer here; answer gets
-// ok = false where the target is down, at once or when the call has hung for
-// long.
+// wire is a direction between two processes on one of the networks.
+type wire struct {
+	from, to string
+	net      network
+}
+
+type network int
+
+const (
+	raftNet network = iota
+	grpcNet
+)
+
+// cut takes networks between two processes away, in one direction.
+func (w *world) cut(from, to *process, d time.Duration, nets ...network) {
+	for _, n := range nets {
+		key := wire{from.id, to.id, n}
+		w.cuts[key] = true
+		w.after(d, func() { delete(w.cuts, key) })
+	}
+}
+
+// isolate cuts a process off from all others in both directions.
+func (w *world) isolate(p *process, d time.Duration, nets ...network) {
+	w.trace("%v: %s is cut off for %v on networks %v", w.now, p.id, d, nets)
+	for _, o := range w.processes() {
+		if o != p {
+			w.cut(p, o, d, nets...)
+			w.cut(o, p, d, nets...)
+		}
+	}
+}
+
+func (w *world) open(from, to *process, n network) bool { return !w.cuts[wire{from.id, to.id, n}] }
+
+func (w *world) processes() []*process {
+	var all []*process
+	for _, r := range w.replicas {
+		all = append(all, &r.process)
+	}
+	for _, k := range w.workers {
+		all = append(all, &k.process)
+	}
+	return all
+}
+
+// call asks target something over gRPC. ask runs there and returns what runs
+// here; failed runs where there is no answer: at once, or when the call has hung
+// for long. A cut network holds both ways up, as TCP does, until it is mended.
 func (p *process) call(target *process, limit time.Duration, ask func() func(), failed func()) {
-	p.later(p.w.between(200*time.Microsecond, 3*time.Millisecond), func() {
-		switch {
-		case !target.up && p.w.chance(0.5):
+	answered := false
+	end := func() {
+		if !answered {
+			answered = true
 			p.later(time.Millisecond, failed)
-		default:
-			answered := false
-			end := func() { // it died or froze with the call
-				if !answered {
-					answered = true
-					p.later(time.Millisecond, failed)
+		}
+	}
+	p.w.after(limit, end)
+	ends := func(do func()) {
+		if !answered {
+			answered = true
+			do()
+		}
+	}
+	p.across(p, target, func() {
+		if !target.up && p.w.chance(0.5) {
+			end()
+			return
+		}
+		target.onRestart = append(target.onRestart, end)
+		if target.up {
+			target.later(0, func() {
+				if answered {
+					return
 				}
-			}
-			target.onRestart = append(target.onRestart, end)
-			p.w.after(limit, end)
-			if target.up {
-				target.later(0, func() {
-					if !answered {
-						answered = true
-						p.later(p.w.between(200*time.Microsecond, 5*time.Millisecond), ask())
-					}
-				})
-			}
+				answer := ask()
+				p.across(target, p, func() { p.later(0, func() { ends(answer) }) })
+			})
+		}
+	})
+}
+
+// across runs do once a message has gone from one process to another over gRPC.
+func (p *process) across(from, to *process, do func()) {
+	p.w.after(p.w.between(200*time.Microsecond, 3*time.Millisecond), func() {
+		if p.w.open(from, to, grpcNet) {
+			do()
+		} else {
+			p.w.after(50*time.Millisecond, func() { p.across(from, to, do) })
 		}
 	})
 }
@@ -163,22 +261,31 @@ func (p *process) publish(subject string, m bus.Message) {
 	if err := m.Check(); err != nil {
 		w.violated("%s publishes a bad message: %v", p.id, err)
 	}
-	if w.natsDown || p.natsDown {
+	if w.natsDown || p.mute {
 		return
 	}
+	gradients := subject == bus.Gradients(simCluster, simJob)
 	for _, r := range w.replicas {
-		if subject == bus.ReplicaIn(simCluster, r.id) || m.GetHello() != nil || (subject == bus.Gradients(simCluster, simJob) && r.machine != nil) {
-			w.deliver(p, &r.process, m, func() { r.received(m) })
+		if subject == bus.ReplicaIn(simCluster, r.id) || m.GetHello() != nil || (gradients && r.machine != nil) {
+			w.deliver(p, &r.process, subject, m, func() { r.received(m) })
 		}
 	}
 	for _, k := range w.workers {
-		if subject == bus.WorkerIn(simCluster, k.id) || (subject == bus.Gradients(simCluster, simJob) && k.job != nil) {
-			w.deliver(p, &k.process, m, func() { k.step(worker.Received{Message: m}) })
+		if subject == bus.WorkerIn(simCluster, k.id) || (gradients && k.job != nil) {
+			w.deliver(p, &k.process, subject, m, func() { k.step(worker.Received{Message: m}) })
 		}
 	}
 }
 
-func (w *world) deliver(from, to *process, m bus.Message, do func()) {
+// route is where NATS keeps the order: one connection of a sender, one
+// subscription of a receiver.
+type route struct {
+	from, to *process
+	subject  string
+	bulk     bool
+}
+
+func (w *world) deliver(from, to *process, subject string, m bus.Message, do func()) {
 	if !to.up || (w.trouble && w.chance(0.01)) {
 		return
 	}
@@ -186,12 +293,11 @@ func (w *world) deliver(from, to *process, m bus.Message, do func()) {
 	if w.trouble && w.chance(0.02) {
 		at += w.between(0, 300*time.Millisecond)
 	}
-	bulk := m.GetPartial() != nil || m.GetGradient() != nil
-	key := fmt.Sprint(from.id, to.id, bulk)
+	key := route{from, to, subject, m.GetPartial() != nil || m.GetGradient() != nil}
 	at = max(at, w.lastAt[key])
 	w.lastAt[key] = at
 	arrive := func() {
-		if !w.natsDown && !to.natsDown {
+		if !w.natsDown && !to.deaf {
 			do()
 		}
 	}
@@ -201,54 +307,31 @@ func (w *world) deliver(from, to *process, m bus.Message, do func()) {
 	}
 }
 
-// simLog is Raft: entries in one order, appended by the leader of the day while
-// a majority is up.
-type simLog struct {
-	entries []*raft.Log
-	term    uint64
-	leader  string
-	voting  bool
-}
-
-func (w *world) majorityUp() bool {
-	n := 0
-	for _, r := range w.replicas {
-		if r.up && r.frozen <= w.now {
-			n++
-		}
-	}
-	return n > len(w.replicas)/2
-}
-
-// vote elects a leader once a majority is there for it.
-func (w *world) vote(delay time.Duration) {
-	if w.log.voting {
-		return
-	}
-	w.log.voting = true
-	w.after(delay, func() {
-		w.log.voting = false
-		var ready []*simReplica
-		for _, r := range w.replicas {
-			if r.up && r.frozen <= w.now {
-				ready = append(ready, r)
-			}
-		}
-		if len(ready) <= len(w.replicas)/2 {
-			w.vote(w.between(100*time.Millisecond, 400*time.Millisecond))
-			return
-		}
-		leader := ready[w.rng.IntN(len(ready))]
-		w.log.term++
-		w.log.leader = leader.id
-		w.trace("%v: %s is elected in term %d", w.now, leader.id, w.log.term)
-		for _, r := range w.replicas {
-			r.learnRole()
-		}
-	})
-}
-
 func (w *world) replica(id string) *simReplica {
 	i := slices.IndexFunc(w.replicas, func(r *simReplica) bool { return r.id == id })
 	return w.replicas[i]
+}
+
+// leader is the replica that leads as far as it knows, the newest of them; nil
+// without one.
+func (w *world) leader() *simReplica {
+	var newest *simReplica
+	for _, r := range w.replicas {
+		if r.up && r.role.leading && (newest == nil || r.role.term > newest.role.term) {
+			newest = r
+		}
+	}
+	return newest
+}
+
+func (w *world) violated(format string, args ...any) {
+	w.holds.broken = append(w.holds.broken, fmt.Sprintf("%v: ", w.now)+fmt.Sprintf(format, args...))
+}
+
+// gradientChunk returns the chunk of a gradient that an action publishes.
+func gradientChunk(action any) *api.Gradient {
+	if s, ok := action.(Send); ok {
+		return s.Message.GetGradient()
+	}
+	return nil
 }

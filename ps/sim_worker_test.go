@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"convoy/api"
-
 	"convoy/state"
 	"convoy/worker"
 )
@@ -16,27 +15,43 @@ type simWorker struct {
 	process
 	machine *worker.Machine
 	job     *state.Job // joined: its gradients are listened to
+	foreign bool       // the next state that it fetches is of another history
+	strange bool       // it has gone on from one
+}
+
+func newSimWorker(w *world, id string) *simWorker {
+	k := &simWorker{process: process{w: w, id: id}}
+	k.boot, k.die = k.start, func() { k.job = nil }
+	return k
 }
 
 func (k *simWorker) start() {
 	k.begin()
-	k.w.trace("%v: %s starts", k.w.now, k.id)
-	k.job = nil
+	k.job, k.strange = nil, false
 	k.machine = worker.NewMachine(worker.MachineConfig{
 		Cluster: simCluster, Self: k.id, Incarnation: fmt.Sprint(k.id, k.life), Threads: 1, ChunkFloats: k.w.chunk,
+		Rules: k.w.plot.workerRules,
 	})
 	k.every(tickEvery, func() { k.step(worker.Tick{}) })
 }
 
-func (k *simWorker) kill() {
-	k.w.trace("%v: %s is killed", k.w.now, k.id)
-	k.up, k.job = false, nil
+// leave says goodbye before it goes.
+func (k *simWorker) leave(back time.Duration) {
+	if k.up {
+		k.w.trace("%v: %s leaves", k.w.now, k.id)
+		k.step(worker.Leave{})
+		k.crash(back)
+	}
 }
 
 func (k *simWorker) step(ev worker.Event) {
 	for _, a := range k.machine.Step(k.clock(), ev) {
+		if k.dies(a) {
+			return
+		}
 		k.carryOut(a)
 	}
+	k.w.holds.workerMemory(k)
 }
 
 func (k *simWorker) carryOut(a worker.Action) {
@@ -47,7 +62,7 @@ func (k *simWorker) carryOut(a worker.Action) {
 	case worker.Note:
 		w.trace("%v: %s notes: %s", w.now, k.id, a.Text)
 	case worker.Join:
-		k.ask(0, func(r *simReplica) func() {
+		k.ask(func(r *simReplica) func() {
 			if r.machine == nil {
 				return nil
 			}
@@ -59,31 +74,23 @@ func (k *simWorker) carryOut(a worker.Action) {
 	case worker.Drop:
 		k.job = nil
 	case worker.FetchState:
-		k.ask(0, func(r *simReplica) func() {
-			if r.machine == nil || r.machine.Keeper() == nil {
-				return nil
-			}
-			c := r.machine.Keeper().Copy()
-			return func() { k.step(worker.FetchedState{Job: a.Job, Copy: c}) }
-		}, func() { k.step(worker.FetchedState{Job: a.Job, Err: errNobody}) })
+		k.fetchState(a)
 	case worker.FetchGradient:
-		k.ask(0, func(r *simReplica) func() {
-			if r.machine == nil {
-				return nil
-			}
-			g := r.machine.known(a.Step)
+		k.ask(func(r *simReplica) func() {
+			g := r.known(a.Step)
 			if g == nil {
 				return nil
 			}
 			return func() { k.step(worker.FetchedGradient{Job: a.Job, Gradient: g}) }
 		}, func() { k.step(worker.FetchedGradient{Job: a.Job, Err: errNobody}) })
 	case worker.Locate:
-		k.ask(0, func(r *simReplica) func() {
+		k.ask(func(r *simReplica) func() {
 			answer := &api.HeldResponse{Replica: r.id, Leader: r.role.leader, Term: r.role.term}
 			return func() { k.step(worker.Located{Response: answer}) }
 		}, func() {})
 	case worker.Compute:
-		if a.State.Digest() != w.want[a.Step].digest {
+		same := a.State.Digest() == w.want[a.Step].digest
+		if k.strange = k.strange && !same; !same && !k.strange {
 			w.violated("I2: %s computes on another state %d", k.id, a.Step)
 		}
 		k.compute(a, 0)
@@ -92,18 +99,40 @@ func (k *simWorker) carryOut(a worker.Action) {
 	}
 }
 
+// fetchState joins; a replica of another history may stand in for ours, whose
+// memory failed before it was replaced: all it says fits, and the chain differs.
+func (k *simWorker) fetchState(a worker.FetchState) {
+	k.ask(func(r *simReplica) func() {
+		if r.machine == nil || r.machine.Keeper() == nil {
+			return nil
+		}
+		c := r.machine.Keeper().Copy()
+		if k.foreign && c.Step > 0 {
+			k.w.trace("%v: %s joins at state %d of another history", k.w.now, k.id, c.Step)
+			k.foreign, k.strange = false, true
+			k.w.struck++
+			c.State.Params[3] += 1
+			c.Chain[0]++
+		}
+		return func() { k.step(worker.FetchedState{Job: a.Job, Copy: c}) }
+	}, func() { k.step(worker.FetchedState{Job: a.Job, Err: errNobody}) })
+}
+
 var errNobody = errors.New("no replica has it")
 
 // ask tries the replicas in turn from a random one on. give runs at the replica
 // and returns nil where it cannot help.
-func (k *simWorker) ask(tried int, give func(*simReplica) func(), failed func()) {
-	if tried == len(k.w.replicas) {
+func (k *simWorker) ask(give func(*simReplica) func(), failed func()) {
+	k.askNext(k.w.rng.IntN(len(k.w.replicas)), len(k.w.replicas), give, failed)
+}
+
+func (k *simWorker) askNext(at, left int, give func(*simReplica) func(), failed func()) {
+	if left == 0 {
 		failed()
 		return
 	}
-	first := k.w.rng.IntN(len(k.w.replicas))
-	next := func() { k.ask(tried+1, give, failed) }
-	r := k.w.replicas[(first+tried)%len(k.w.replicas)]
+	next := func() { k.askNext(at+1, left-1, give, failed) }
+	r := k.w.replicas[at%len(k.w.replicas)]
 	k.call(&r.process, 10*time.Second, func() func() {
 		if do := give(r); do != nil {
 			return do
@@ -119,11 +148,12 @@ func (k *simWorker) compute(c worker.Compute, i int) {
 		k.step(worker.Idle{})
 		return
 	}
+	j := k.job
 	k.later(k.w.between(time.Millisecond, 40*time.Millisecond), func() {
-		if c.State.Digest() != k.w.want[c.Step].digest {
+		if c.State.Digest() != k.w.want[c.Step].digest && !k.strange {
 			k.w.violated("%s: state %d changed while it was computed on", k.id, c.Step)
 		}
-		data, sums := simPartial(k.job, c.Step, c.Nodes[i], c.State.Params)
+		data, sums := simPartial(j, c.Step, c.Nodes[i], c.State.Params)
 		k.step(worker.Computed{Step: c.Step, Node: c.Nodes[i], Data: data, Sums: sums})
 		k.compute(c, i+1)
 	})

@@ -91,6 +91,9 @@ func (m *Machine) headed(term uint64, h *api.Head) {
 // had it. It is the gradient, whoever made it, so the step need not be redone.
 func (m *Machine) offer(leader string) {
 	g := m.keeper.Last()
+	if m.cfg.Rules.DropGradient {
+		g = nil
+	}
 	if g == nil || g.Step() != m.headStep || len(m.computing) > 0 {
 		if len(m.computing) == 0 {
 			m.anew = true // too far ahead to help: go back to where the leader is

@@ -36,6 +36,15 @@ type MachineConfig struct {
 	// Runner shares the arithmetic on the state out, for the machine alone; nil:
 	// nobody does.
 	Runner optim.Runner
+	Rules  Rules
+}
+
+// Rules switches rules of the protocol off, one a field; the zero value has all
+// of them on, and nothing but the simulation in ps, which shows what each is
+// for, sets any.
+type Rules struct {
+	DropResults  bool // what was sent is not kept for a leader that lost it
+	DropGradient bool // the gradient applied last is not kept for a leader that lacks it
 }
 
 // Machine is a worker's side of the protocol: a pure state machine, like ps's.

@@ -22,6 +22,7 @@ type result struct {
 	term uint64 // of the leader it was sent to; 0: to none yet
 	next int    // chunk to send
 	have int    // chunks that the leader has acknowledged
+	gone bool   // sent and not kept, see Rules
 }
 
 // begin forgets the results of other steps.
@@ -98,6 +99,9 @@ func (r *results) flush(m *Machine) {
 		return
 	}
 	for _, d := range r.done {
+		if d.gone {
+			continue
+		}
 		if d.term != m.term {
 			d.term, d.next, d.have = m.term, 0, 0
 		}
@@ -108,6 +112,7 @@ func (r *results) flush(m *Machine) {
 			}
 			m.sendChunk(d, chunks)
 		}
+		d.gone = m.cfg.Rules.DropResults
 	}
 }
 
