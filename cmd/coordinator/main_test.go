@@ -36,6 +36,7 @@ func TestScript(t *testing.T) {
 			"exits": exits,
 			"idx":   idx,
 			"digit": digit,
+			"forge": forge,
 		},
 	})
 }

@@ -227,7 +227,11 @@ func (v verdictJSON) print(w io.Writer) error {
 		_, err := fmt.Fprintf(w, "steps %d to %d verified: %d steps, %.1f s\n", v.From, v.To-1, v.VerifiedSteps, v.Seconds)
 		return err
 	}
-	if _, err := fmt.Fprintf(w, "step %d differs, %d of steps %d to %d verified before it\n\n", v.First.Step, v.VerifiedSteps, v.From, v.To-1); err != nil {
+	what := "step"
+	if v.First.Step == v.To {
+		what = "state" // what the last step led to
+	}
+	if _, err := fmt.Fprintf(w, "%s %d differs; of steps %d to %d, %d are verified\n\n", what, v.First.Step, v.From, v.To-1, v.VerifiedSteps); err != nil {
 		return err
 	}
 	rows := [][]string{{"FIELD", "LEDGER", "RECOMPUTED"}}

@@ -147,6 +147,16 @@ func (c *Cluster) startNATS() {
 	c.must(err, "NATS port")
 }
 
+// Addresses are those that clients find the replicas at, with commas between. A
+// cluster of one replica has none.
+func (c *Cluster) Addresses() string {
+	var list []string
+	for _, p := range c.peers {
+		list = append(list, p.Address)
+	}
+	return strings.Join(list, ",")
+}
+
 // AddWorker starts one more worker and returns its name.
 func (c *Cluster) AddWorker() string {
 	c.t.Helper()
