@@ -249,6 +249,61 @@ func (x *JobRequest) GetJob() string {
 	return ""
 }
 
+// TurnRequest names the turn of the job's status that the caller has seen. A
+// job whose turn is another one is left as it is: the call was made before, or
+// somebody else was faster. So a retry never undoes what came in between.
+type TurnRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Job           string                 `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	Turn          *uint64                `protobuf:"varint,2,opt,name=turn,proto3,oneof" json:"turn,omitempty"` // without it the turn is what it is now
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TurnRequest) Reset() {
+	*x = TurnRequest{}
+	mi := &file_jobs_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TurnRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TurnRequest) ProtoMessage() {}
+
+func (x *TurnRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_jobs_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TurnRequest.ProtoReflect.Descriptor instead.
+func (*TurnRequest) Descriptor() ([]byte, []int) {
+	return file_jobs_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *TurnRequest) GetJob() string {
+	if x != nil {
+		return x.Job
+	}
+	return ""
+}
+
+func (x *TurnRequest) GetTurn() uint64 {
+	if x != nil && x.Turn != nil {
+		return *x.Turn
+	}
+	return 0
+}
+
 type LogsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Job           string                 `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
@@ -259,7 +314,7 @@ type LogsRequest struct {
 
 func (x *LogsRequest) Reset() {
 	*x = LogsRequest{}
-	mi := &file_jobs_proto_msgTypes[5]
+	mi := &file_jobs_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -271,7 +326,7 @@ func (x *LogsRequest) String() string {
 func (*LogsRequest) ProtoMessage() {}
 
 func (x *LogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jobs_proto_msgTypes[5]
+	mi := &file_jobs_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -284,7 +339,7 @@ func (x *LogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsRequest.ProtoReflect.Descriptor instead.
 func (*LogsRequest) Descriptor() ([]byte, []int) {
-	return file_jobs_proto_rawDescGZIP(), []int{5}
+	return file_jobs_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *LogsRequest) GetJob() string {
@@ -312,7 +367,7 @@ type LogLine struct {
 
 func (x *LogLine) Reset() {
 	*x = LogLine{}
-	mi := &file_jobs_proto_msgTypes[6]
+	mi := &file_jobs_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -324,7 +379,7 @@ func (x *LogLine) String() string {
 func (*LogLine) ProtoMessage() {}
 
 func (x *LogLine) ProtoReflect() protoreflect.Message {
-	mi := &file_jobs_proto_msgTypes[6]
+	mi := &file_jobs_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -337,7 +392,7 @@ func (x *LogLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogLine.ProtoReflect.Descriptor instead.
 func (*LogLine) Descriptor() ([]byte, []int) {
-	return file_jobs_proto_rawDescGZIP(), []int{6}
+	return file_jobs_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *LogLine) GetUnixNanos() int64 {
@@ -370,7 +425,7 @@ type Piece struct {
 
 func (x *Piece) Reset() {
 	*x = Piece{}
-	mi := &file_jobs_proto_msgTypes[7]
+	mi := &file_jobs_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -382,7 +437,7 @@ func (x *Piece) String() string {
 func (*Piece) ProtoMessage() {}
 
 func (x *Piece) ProtoReflect() protoreflect.Message {
-	mi := &file_jobs_proto_msgTypes[7]
+	mi := &file_jobs_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -395,7 +450,7 @@ func (x *Piece) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Piece.ProtoReflect.Descriptor instead.
 func (*Piece) Descriptor() ([]byte, []int) {
-	return file_jobs_proto_rawDescGZIP(), []int{7}
+	return file_jobs_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Piece) GetData() []byte {
@@ -415,7 +470,7 @@ type RowsRequest struct {
 
 func (x *RowsRequest) Reset() {
 	*x = RowsRequest{}
-	mi := &file_jobs_proto_msgTypes[8]
+	mi := &file_jobs_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -427,7 +482,7 @@ func (x *RowsRequest) String() string {
 func (*RowsRequest) ProtoMessage() {}
 
 func (x *RowsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jobs_proto_msgTypes[8]
+	mi := &file_jobs_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -440,7 +495,7 @@ func (x *RowsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowsRequest.ProtoReflect.Descriptor instead.
 func (*RowsRequest) Descriptor() ([]byte, []int) {
-	return file_jobs_proto_rawDescGZIP(), []int{8}
+	return file_jobs_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *RowsRequest) GetJob() string {
@@ -465,7 +520,7 @@ type ClusterRequest struct {
 
 func (x *ClusterRequest) Reset() {
 	*x = ClusterRequest{}
-	mi := &file_jobs_proto_msgTypes[9]
+	mi := &file_jobs_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -477,7 +532,7 @@ func (x *ClusterRequest) String() string {
 func (*ClusterRequest) ProtoMessage() {}
 
 func (x *ClusterRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jobs_proto_msgTypes[9]
+	mi := &file_jobs_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -490,7 +545,7 @@ func (x *ClusterRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClusterRequest.ProtoReflect.Descriptor instead.
 func (*ClusterRequest) Descriptor() ([]byte, []int) {
-	return file_jobs_proto_rawDescGZIP(), []int{9}
+	return file_jobs_proto_rawDescGZIP(), []int{10}
 }
 
 type ClusterStatus struct {
@@ -507,7 +562,7 @@ type ClusterStatus struct {
 
 func (x *ClusterStatus) Reset() {
 	*x = ClusterStatus{}
-	mi := &file_jobs_proto_msgTypes[10]
+	mi := &file_jobs_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -519,7 +574,7 @@ func (x *ClusterStatus) String() string {
 func (*ClusterStatus) ProtoMessage() {}
 
 func (x *ClusterStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_jobs_proto_msgTypes[10]
+	mi := &file_jobs_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -532,7 +587,7 @@ func (x *ClusterStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClusterStatus.ProtoReflect.Descriptor instead.
 func (*ClusterStatus) Descriptor() ([]byte, []int) {
-	return file_jobs_proto_rawDescGZIP(), []int{10}
+	return file_jobs_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ClusterStatus) GetCluster() string {
@@ -593,7 +648,7 @@ type ReplicaStatus struct {
 
 func (x *ReplicaStatus) Reset() {
 	*x = ReplicaStatus{}
-	mi := &file_jobs_proto_msgTypes[11]
+	mi := &file_jobs_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -605,7 +660,7 @@ func (x *ReplicaStatus) String() string {
 func (*ReplicaStatus) ProtoMessage() {}
 
 func (x *ReplicaStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_jobs_proto_msgTypes[11]
+	mi := &file_jobs_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -618,7 +673,7 @@ func (x *ReplicaStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaStatus.ProtoReflect.Descriptor instead.
 func (*ReplicaStatus) Descriptor() ([]byte, []int) {
-	return file_jobs_proto_rawDescGZIP(), []int{11}
+	return file_jobs_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ReplicaStatus) GetId() string {
@@ -692,7 +747,7 @@ type WorkerStatus struct {
 
 func (x *WorkerStatus) Reset() {
 	*x = WorkerStatus{}
-	mi := &file_jobs_proto_msgTypes[12]
+	mi := &file_jobs_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -704,7 +759,7 @@ func (x *WorkerStatus) String() string {
 func (*WorkerStatus) ProtoMessage() {}
 
 func (x *WorkerStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_jobs_proto_msgTypes[12]
+	mi := &file_jobs_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -717,7 +772,7 @@ func (x *WorkerStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerStatus.ProtoReflect.Descriptor instead.
 func (*WorkerStatus) Descriptor() ([]byte, []int) {
-	return file_jobs_proto_rawDescGZIP(), []int{12}
+	return file_jobs_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *WorkerStatus) GetId() string {
@@ -804,13 +859,14 @@ type JobStatus struct {
 	CheckpointStep     uint64                 `protobuf:"varint,29,opt,name=checkpoint_step,json=checkpointStep,proto3" json:"checkpoint_step,omitempty"`
 	TestTop5           float64                `protobuf:"fixed64,30,opt,name=test_top5,json=testTop5,proto3" json:"test_top5,omitempty"`           // of the last evaluation, 0 to 1
 	HasTestTop5        bool                   `protobuf:"varint,31,opt,name=has_test_top5,json=hasTestTop5,proto3" json:"has_test_top5,omitempty"` // false where there are at most 5 classes
+	Turn               uint64                 `protobuf:"varint,32,opt,name=turn,proto3" json:"turn,omitempty"`                                    // how often it was paused or resumed
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
 }
 
 func (x *JobStatus) Reset() {
 	*x = JobStatus{}
-	mi := &file_jobs_proto_msgTypes[13]
+	mi := &file_jobs_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -822,7 +878,7 @@ func (x *JobStatus) String() string {
 func (*JobStatus) ProtoMessage() {}
 
 func (x *JobStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_jobs_proto_msgTypes[13]
+	mi := &file_jobs_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -835,7 +891,7 @@ func (x *JobStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobStatus.ProtoReflect.Descriptor instead.
 func (*JobStatus) Descriptor() ([]byte, []int) {
-	return file_jobs_proto_rawDescGZIP(), []int{13}
+	return file_jobs_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *JobStatus) GetJob() string {
@@ -1055,6 +1111,13 @@ func (x *JobStatus) GetHasTestTop5() bool {
 	return false
 }
 
+func (x *JobStatus) GetTurn() uint64 {
+	if x != nil {
+		return x.Turn
+	}
+	return 0
+}
+
 type MissingShardsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Manifest      []byte                 `protobuf:"bytes,1,opt,name=manifest,proto3" json:"manifest,omitempty"`
@@ -1064,7 +1127,7 @@ type MissingShardsRequest struct {
 
 func (x *MissingShardsRequest) Reset() {
 	*x = MissingShardsRequest{}
-	mi := &file_jobs_proto_msgTypes[14]
+	mi := &file_jobs_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1076,7 +1139,7 @@ func (x *MissingShardsRequest) String() string {
 func (*MissingShardsRequest) ProtoMessage() {}
 
 func (x *MissingShardsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jobs_proto_msgTypes[14]
+	mi := &file_jobs_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1089,7 +1152,7 @@ func (x *MissingShardsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MissingShardsRequest.ProtoReflect.Descriptor instead.
 func (*MissingShardsRequest) Descriptor() ([]byte, []int) {
-	return file_jobs_proto_rawDescGZIP(), []int{14}
+	return file_jobs_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *MissingShardsRequest) GetManifest() []byte {
@@ -1108,7 +1171,7 @@ type MissingShardsResponse struct {
 
 func (x *MissingShardsResponse) Reset() {
 	*x = MissingShardsResponse{}
-	mi := &file_jobs_proto_msgTypes[15]
+	mi := &file_jobs_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1120,7 +1183,7 @@ func (x *MissingShardsResponse) String() string {
 func (*MissingShardsResponse) ProtoMessage() {}
 
 func (x *MissingShardsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_jobs_proto_msgTypes[15]
+	mi := &file_jobs_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1133,7 +1196,7 @@ func (x *MissingShardsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MissingShardsResponse.ProtoReflect.Descriptor instead.
 func (*MissingShardsResponse) Descriptor() ([]byte, []int) {
-	return file_jobs_proto_rawDescGZIP(), []int{15}
+	return file_jobs_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *MissingShardsResponse) GetSha256() [][]byte {
@@ -1153,7 +1216,7 @@ type PutShardRequest struct {
 
 func (x *PutShardRequest) Reset() {
 	*x = PutShardRequest{}
-	mi := &file_jobs_proto_msgTypes[16]
+	mi := &file_jobs_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1165,7 +1228,7 @@ func (x *PutShardRequest) String() string {
 func (*PutShardRequest) ProtoMessage() {}
 
 func (x *PutShardRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jobs_proto_msgTypes[16]
+	mi := &file_jobs_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1178,7 +1241,7 @@ func (x *PutShardRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutShardRequest.ProtoReflect.Descriptor instead.
 func (*PutShardRequest) Descriptor() ([]byte, []int) {
-	return file_jobs_proto_rawDescGZIP(), []int{16}
+	return file_jobs_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *PutShardRequest) GetSha256() []byte {
@@ -1203,7 +1266,7 @@ type PutShardResponse struct {
 
 func (x *PutShardResponse) Reset() {
 	*x = PutShardResponse{}
-	mi := &file_jobs_proto_msgTypes[17]
+	mi := &file_jobs_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1215,7 +1278,7 @@ func (x *PutShardResponse) String() string {
 func (*PutShardResponse) ProtoMessage() {}
 
 func (x *PutShardResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_jobs_proto_msgTypes[17]
+	mi := &file_jobs_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1228,7 +1291,7 @@ func (x *PutShardResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutShardResponse.ProtoReflect.Descriptor instead.
 func (*PutShardResponse) Descriptor() ([]byte, []int) {
-	return file_jobs_proto_rawDescGZIP(), []int{17}
+	return file_jobs_proto_rawDescGZIP(), []int{18}
 }
 
 type HeldRequest struct {
@@ -1240,7 +1303,7 @@ type HeldRequest struct {
 
 func (x *HeldRequest) Reset() {
 	*x = HeldRequest{}
-	mi := &file_jobs_proto_msgTypes[18]
+	mi := &file_jobs_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1252,7 +1315,7 @@ func (x *HeldRequest) String() string {
 func (*HeldRequest) ProtoMessage() {}
 
 func (x *HeldRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jobs_proto_msgTypes[18]
+	mi := &file_jobs_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1265,7 +1328,7 @@ func (x *HeldRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HeldRequest.ProtoReflect.Descriptor instead.
 func (*HeldRequest) Descriptor() ([]byte, []int) {
-	return file_jobs_proto_rawDescGZIP(), []int{18}
+	return file_jobs_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *HeldRequest) GetJob() string {
@@ -1291,7 +1354,7 @@ type HeldResponse struct {
 
 func (x *HeldResponse) Reset() {
 	*x = HeldResponse{}
-	mi := &file_jobs_proto_msgTypes[19]
+	mi := &file_jobs_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1303,7 +1366,7 @@ func (x *HeldResponse) String() string {
 func (*HeldResponse) ProtoMessage() {}
 
 func (x *HeldResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_jobs_proto_msgTypes[19]
+	mi := &file_jobs_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1316,7 +1379,7 @@ func (x *HeldResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HeldResponse.ProtoReflect.Descriptor instead.
 func (*HeldResponse) Descriptor() ([]byte, []int) {
-	return file_jobs_proto_rawDescGZIP(), []int{19}
+	return file_jobs_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *HeldResponse) GetReplica() string {
@@ -1385,7 +1448,7 @@ type FetchGradientRequest struct {
 
 func (x *FetchGradientRequest) Reset() {
 	*x = FetchGradientRequest{}
-	mi := &file_jobs_proto_msgTypes[20]
+	mi := &file_jobs_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1397,7 +1460,7 @@ func (x *FetchGradientRequest) String() string {
 func (*FetchGradientRequest) ProtoMessage() {}
 
 func (x *FetchGradientRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jobs_proto_msgTypes[20]
+	mi := &file_jobs_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1410,7 +1473,7 @@ func (x *FetchGradientRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchGradientRequest.ProtoReflect.Descriptor instead.
 func (*FetchGradientRequest) Descriptor() ([]byte, []int) {
-	return file_jobs_proto_rawDescGZIP(), []int{20}
+	return file_jobs_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *FetchGradientRequest) GetJob() string {
@@ -1438,7 +1501,7 @@ type GradientPiece struct {
 
 func (x *GradientPiece) Reset() {
 	*x = GradientPiece{}
-	mi := &file_jobs_proto_msgTypes[21]
+	mi := &file_jobs_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1450,7 +1513,7 @@ func (x *GradientPiece) String() string {
 func (*GradientPiece) ProtoMessage() {}
 
 func (x *GradientPiece) ProtoReflect() protoreflect.Message {
-	mi := &file_jobs_proto_msgTypes[21]
+	mi := &file_jobs_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1463,7 +1526,7 @@ func (x *GradientPiece) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GradientPiece.ProtoReflect.Descriptor instead.
 func (*GradientPiece) Descriptor() ([]byte, []int) {
-	return file_jobs_proto_rawDescGZIP(), []int{21}
+	return file_jobs_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *GradientPiece) GetRow() *StepRow {
@@ -1496,7 +1559,7 @@ type FetchStateRequest struct {
 
 func (x *FetchStateRequest) Reset() {
 	*x = FetchStateRequest{}
-	mi := &file_jobs_proto_msgTypes[22]
+	mi := &file_jobs_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1508,7 +1571,7 @@ func (x *FetchStateRequest) String() string {
 func (*FetchStateRequest) ProtoMessage() {}
 
 func (x *FetchStateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jobs_proto_msgTypes[22]
+	mi := &file_jobs_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1521,7 +1584,7 @@ func (x *FetchStateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchStateRequest.ProtoReflect.Descriptor instead.
 func (*FetchStateRequest) Descriptor() ([]byte, []int) {
-	return file_jobs_proto_rawDescGZIP(), []int{22}
+	return file_jobs_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *FetchStateRequest) GetJob() string {
@@ -1546,7 +1609,7 @@ type StatePiece struct {
 
 func (x *StatePiece) Reset() {
 	*x = StatePiece{}
-	mi := &file_jobs_proto_msgTypes[23]
+	mi := &file_jobs_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1558,7 +1621,7 @@ func (x *StatePiece) String() string {
 func (*StatePiece) ProtoMessage() {}
 
 func (x *StatePiece) ProtoReflect() protoreflect.Message {
-	mi := &file_jobs_proto_msgTypes[23]
+	mi := &file_jobs_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1571,7 +1634,7 @@ func (x *StatePiece) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatePiece.ProtoReflect.Descriptor instead.
 func (*StatePiece) Descriptor() ([]byte, []int) {
-	return file_jobs_proto_rawDescGZIP(), []int{23}
+	return file_jobs_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *StatePiece) GetStep() uint64 {
@@ -1631,7 +1694,7 @@ type AckResponse struct {
 
 func (x *AckResponse) Reset() {
 	*x = AckResponse{}
-	mi := &file_jobs_proto_msgTypes[24]
+	mi := &file_jobs_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1643,7 +1706,7 @@ func (x *AckResponse) String() string {
 func (*AckResponse) ProtoMessage() {}
 
 func (x *AckResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_jobs_proto_msgTypes[24]
+	mi := &file_jobs_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1656,7 +1719,7 @@ func (x *AckResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckResponse.ProtoReflect.Descriptor instead.
 func (*AckResponse) Descriptor() ([]byte, []int) {
-	return file_jobs_proto_rawDescGZIP(), []int{24}
+	return file_jobs_proto_rawDescGZIP(), []int{25}
 }
 
 type FetchManifestRequest struct {
@@ -1668,7 +1731,7 @@ type FetchManifestRequest struct {
 
 func (x *FetchManifestRequest) Reset() {
 	*x = FetchManifestRequest{}
-	mi := &file_jobs_proto_msgTypes[25]
+	mi := &file_jobs_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1680,7 +1743,7 @@ func (x *FetchManifestRequest) String() string {
 func (*FetchManifestRequest) ProtoMessage() {}
 
 func (x *FetchManifestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jobs_proto_msgTypes[25]
+	mi := &file_jobs_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1693,7 +1756,7 @@ func (x *FetchManifestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchManifestRequest.ProtoReflect.Descriptor instead.
 func (*FetchManifestRequest) Descriptor() ([]byte, []int) {
-	return file_jobs_proto_rawDescGZIP(), []int{25}
+	return file_jobs_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *FetchManifestRequest) GetDigest() []byte {
@@ -1712,7 +1775,7 @@ type FetchManifestResponse struct {
 
 func (x *FetchManifestResponse) Reset() {
 	*x = FetchManifestResponse{}
-	mi := &file_jobs_proto_msgTypes[26]
+	mi := &file_jobs_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1724,7 +1787,7 @@ func (x *FetchManifestResponse) String() string {
 func (*FetchManifestResponse) ProtoMessage() {}
 
 func (x *FetchManifestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_jobs_proto_msgTypes[26]
+	mi := &file_jobs_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1737,7 +1800,7 @@ func (x *FetchManifestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchManifestResponse.ProtoReflect.Descriptor instead.
 func (*FetchManifestResponse) Descriptor() ([]byte, []int) {
-	return file_jobs_proto_rawDescGZIP(), []int{26}
+	return file_jobs_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *FetchManifestResponse) GetManifest() []byte {
@@ -1756,7 +1819,7 @@ type FetchShardRequest struct {
 
 func (x *FetchShardRequest) Reset() {
 	*x = FetchShardRequest{}
-	mi := &file_jobs_proto_msgTypes[27]
+	mi := &file_jobs_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1768,7 +1831,7 @@ func (x *FetchShardRequest) String() string {
 func (*FetchShardRequest) ProtoMessage() {}
 
 func (x *FetchShardRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jobs_proto_msgTypes[27]
+	mi := &file_jobs_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1781,7 +1844,7 @@ func (x *FetchShardRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchShardRequest.ProtoReflect.Descriptor instead.
 func (*FetchShardRequest) Descriptor() ([]byte, []int) {
-	return file_jobs_proto_rawDescGZIP(), []int{27}
+	return file_jobs_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *FetchShardRequest) GetSha256() []byte {
@@ -1800,7 +1863,7 @@ type FetchShardResponse struct {
 
 func (x *FetchShardResponse) Reset() {
 	*x = FetchShardResponse{}
-	mi := &file_jobs_proto_msgTypes[28]
+	mi := &file_jobs_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1812,7 +1875,7 @@ func (x *FetchShardResponse) String() string {
 func (*FetchShardResponse) ProtoMessage() {}
 
 func (x *FetchShardResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_jobs_proto_msgTypes[28]
+	mi := &file_jobs_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1825,7 +1888,7 @@ func (x *FetchShardResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchShardResponse.ProtoReflect.Descriptor instead.
 func (*FetchShardResponse) Descriptor() ([]byte, []int) {
-	return file_jobs_proto_rawDescGZIP(), []int{28}
+	return file_jobs_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *FetchShardResponse) GetData() []byte {
@@ -1844,7 +1907,7 @@ type StoreManifestRequest struct {
 
 func (x *StoreManifestRequest) Reset() {
 	*x = StoreManifestRequest{}
-	mi := &file_jobs_proto_msgTypes[29]
+	mi := &file_jobs_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1856,7 +1919,7 @@ func (x *StoreManifestRequest) String() string {
 func (*StoreManifestRequest) ProtoMessage() {}
 
 func (x *StoreManifestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jobs_proto_msgTypes[29]
+	mi := &file_jobs_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1869,7 +1932,7 @@ func (x *StoreManifestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoreManifestRequest.ProtoReflect.Descriptor instead.
 func (*StoreManifestRequest) Descriptor() ([]byte, []int) {
-	return file_jobs_proto_rawDescGZIP(), []int{29}
+	return file_jobs_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *StoreManifestRequest) GetManifest() []byte {
@@ -1897,7 +1960,11 @@ const file_jobs_proto_rawDesc = "" +
 	"\x04jobs\x18\x01 \x03(\v2\x14.convoy.v1.JobStatusR\x04jobs\"\x1e\n" +
 	"\n" +
 	"JobRequest\x12\x10\n" +
-	"\x03job\x18\x01 \x01(\tR\x03job\"7\n" +
+	"\x03job\x18\x01 \x01(\tR\x03job\"A\n" +
+	"\vTurnRequest\x12\x10\n" +
+	"\x03job\x18\x01 \x01(\tR\x03job\x12\x17\n" +
+	"\x04turn\x18\x02 \x01(\x04H\x00R\x04turn\x88\x01\x01B\a\n" +
+	"\x05_turn\"7\n" +
 	"\vLogsRequest\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\tR\x03job\x12\x16\n" +
 	"\x06follow\x18\x02 \x01(\bR\x06follow\"V\n" +
@@ -1935,7 +2002,7 @@ const file_jobs_proto_rawDesc = "" +
 	"\athreads\x18\x04 \x01(\rR\athreads\x12\x10\n" +
 	"\x03low\x18\x05 \x01(\rR\x03low\x12\x12\n" +
 	"\x04high\x18\x06 \x01(\rR\x04high\x12\x18\n" +
-	"\aproblem\x18\a \x01(\tR\aproblem\"\xe0\b\n" +
+	"\aproblem\x18\a \x01(\tR\aproblem\"\xf4\b\n" +
 	"\tJobStatus\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\tR\x03job\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12&\n" +
@@ -1971,7 +2038,8 @@ const file_jobs_proto_rawDesc = "" +
 	"\x11checkpoint_sha256\x18\x1c \x01(\tR\x10checkpointSha256\x12'\n" +
 	"\x0fcheckpoint_step\x18\x1d \x01(\x04R\x0echeckpointStep\x12\x1b\n" +
 	"\ttest_top5\x18\x1e \x01(\x01R\btestTop5\x12\"\n" +
-	"\rhas_test_top5\x18\x1f \x01(\bR\vhasTestTop5\x1a>\n" +
+	"\rhas_test_top5\x18\x1f \x01(\bR\vhasTestTop5\x12\x12\n" +
+	"\x04turn\x18  \x01(\x04R\x04turn\x1a>\n" +
 	"\x10WorkersUsedEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"2\n" +
@@ -2022,14 +2090,16 @@ const file_jobs_proto_rawDesc = "" +
 	"\x12FetchShardResponse\x12\x12\n" +
 	"\x04data\x18\x01 \x01(\fR\x04data\"2\n" +
 	"\x14StoreManifestRequest\x12\x1a\n" +
-	"\bmanifest\x18\x01 \x01(\fR\bmanifest2\x9f\x05\n" +
+	"\bmanifest\x18\x01 \x01(\fR\bmanifest2\x8e\x06\n" +
 	"\x04Jobs\x12=\n" +
 	"\x06Submit\x12\x18.convoy.v1.SubmitRequest\x1a\x19.convoy.v1.SubmitResponse\x127\n" +
 	"\x04List\x12\x16.convoy.v1.ListRequest\x1a\x17.convoy.v1.ListResponse\x125\n" +
 	"\x06Status\x12\x15.convoy.v1.JobRequest\x1a\x14.convoy.v1.JobStatus\x126\n" +
 	"\x05Watch\x12\x15.convoy.v1.JobRequest\x1a\x14.convoy.v1.JobStatus0\x01\x124\n" +
 	"\x04Logs\x12\x16.convoy.v1.LogsRequest\x1a\x12.convoy.v1.LogLine0\x01\x125\n" +
-	"\x06Cancel\x12\x15.convoy.v1.JobRequest\x1a\x14.convoy.v1.JobStatus\x122\n" +
+	"\x06Cancel\x12\x15.convoy.v1.JobRequest\x1a\x14.convoy.v1.JobStatus\x125\n" +
+	"\x05Pause\x12\x16.convoy.v1.TurnRequest\x1a\x14.convoy.v1.JobStatus\x126\n" +
+	"\x06Resume\x12\x16.convoy.v1.TurnRequest\x1a\x14.convoy.v1.JobStatus\x122\n" +
 	"\x05Model\x12\x15.convoy.v1.JobRequest\x1a\x10.convoy.v1.Piece0\x01\x126\n" +
 	"\x04Rows\x12\x16.convoy.v1.RowsRequest\x1a\x14.convoy.v1.LedgerRow0\x01\x12>\n" +
 	"\aCluster\x12\x19.convoy.v1.ClusterRequest\x1a\x18.convoy.v1.ClusterStatus\x12R\n" +
@@ -2064,99 +2134,104 @@ func file_jobs_proto_rawDescGZIP() []byte {
 	return file_jobs_proto_rawDescData
 }
 
-var file_jobs_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_jobs_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_jobs_proto_goTypes = []any{
 	(*SubmitRequest)(nil),         // 0: convoy.v1.SubmitRequest
 	(*SubmitResponse)(nil),        // 1: convoy.v1.SubmitResponse
 	(*ListRequest)(nil),           // 2: convoy.v1.ListRequest
 	(*ListResponse)(nil),          // 3: convoy.v1.ListResponse
 	(*JobRequest)(nil),            // 4: convoy.v1.JobRequest
-	(*LogsRequest)(nil),           // 5: convoy.v1.LogsRequest
-	(*LogLine)(nil),               // 6: convoy.v1.LogLine
-	(*Piece)(nil),                 // 7: convoy.v1.Piece
-	(*RowsRequest)(nil),           // 8: convoy.v1.RowsRequest
-	(*ClusterRequest)(nil),        // 9: convoy.v1.ClusterRequest
-	(*ClusterStatus)(nil),         // 10: convoy.v1.ClusterStatus
-	(*ReplicaStatus)(nil),         // 11: convoy.v1.ReplicaStatus
-	(*WorkerStatus)(nil),          // 12: convoy.v1.WorkerStatus
-	(*JobStatus)(nil),             // 13: convoy.v1.JobStatus
-	(*MissingShardsRequest)(nil),  // 14: convoy.v1.MissingShardsRequest
-	(*MissingShardsResponse)(nil), // 15: convoy.v1.MissingShardsResponse
-	(*PutShardRequest)(nil),       // 16: convoy.v1.PutShardRequest
-	(*PutShardResponse)(nil),      // 17: convoy.v1.PutShardResponse
-	(*HeldRequest)(nil),           // 18: convoy.v1.HeldRequest
-	(*HeldResponse)(nil),          // 19: convoy.v1.HeldResponse
-	(*FetchGradientRequest)(nil),  // 20: convoy.v1.FetchGradientRequest
-	(*GradientPiece)(nil),         // 21: convoy.v1.GradientPiece
-	(*FetchStateRequest)(nil),     // 22: convoy.v1.FetchStateRequest
-	(*StatePiece)(nil),            // 23: convoy.v1.StatePiece
-	(*AckResponse)(nil),           // 24: convoy.v1.AckResponse
-	(*FetchManifestRequest)(nil),  // 25: convoy.v1.FetchManifestRequest
-	(*FetchManifestResponse)(nil), // 26: convoy.v1.FetchManifestResponse
-	(*FetchShardRequest)(nil),     // 27: convoy.v1.FetchShardRequest
-	(*FetchShardResponse)(nil),    // 28: convoy.v1.FetchShardResponse
-	(*StoreManifestRequest)(nil),  // 29: convoy.v1.StoreManifestRequest
-	nil,                           // 30: convoy.v1.JobStatus.WorkersUsedEntry
-	(Phase)(0),                    // 31: convoy.v1.Phase
-	(*StepRow)(nil),               // 32: convoy.v1.StepRow
-	(*Ack)(nil),                   // 33: convoy.v1.Ack
-	(*LedgerRow)(nil),             // 34: convoy.v1.LedgerRow
+	(*TurnRequest)(nil),           // 5: convoy.v1.TurnRequest
+	(*LogsRequest)(nil),           // 6: convoy.v1.LogsRequest
+	(*LogLine)(nil),               // 7: convoy.v1.LogLine
+	(*Piece)(nil),                 // 8: convoy.v1.Piece
+	(*RowsRequest)(nil),           // 9: convoy.v1.RowsRequest
+	(*ClusterRequest)(nil),        // 10: convoy.v1.ClusterRequest
+	(*ClusterStatus)(nil),         // 11: convoy.v1.ClusterStatus
+	(*ReplicaStatus)(nil),         // 12: convoy.v1.ReplicaStatus
+	(*WorkerStatus)(nil),          // 13: convoy.v1.WorkerStatus
+	(*JobStatus)(nil),             // 14: convoy.v1.JobStatus
+	(*MissingShardsRequest)(nil),  // 15: convoy.v1.MissingShardsRequest
+	(*MissingShardsResponse)(nil), // 16: convoy.v1.MissingShardsResponse
+	(*PutShardRequest)(nil),       // 17: convoy.v1.PutShardRequest
+	(*PutShardResponse)(nil),      // 18: convoy.v1.PutShardResponse
+	(*HeldRequest)(nil),           // 19: convoy.v1.HeldRequest
+	(*HeldResponse)(nil),          // 20: convoy.v1.HeldResponse
+	(*FetchGradientRequest)(nil),  // 21: convoy.v1.FetchGradientRequest
+	(*GradientPiece)(nil),         // 22: convoy.v1.GradientPiece
+	(*FetchStateRequest)(nil),     // 23: convoy.v1.FetchStateRequest
+	(*StatePiece)(nil),            // 24: convoy.v1.StatePiece
+	(*AckResponse)(nil),           // 25: convoy.v1.AckResponse
+	(*FetchManifestRequest)(nil),  // 26: convoy.v1.FetchManifestRequest
+	(*FetchManifestResponse)(nil), // 27: convoy.v1.FetchManifestResponse
+	(*FetchShardRequest)(nil),     // 28: convoy.v1.FetchShardRequest
+	(*FetchShardResponse)(nil),    // 29: convoy.v1.FetchShardResponse
+	(*StoreManifestRequest)(nil),  // 30: convoy.v1.StoreManifestRequest
+	nil,                           // 31: convoy.v1.JobStatus.WorkersUsedEntry
+	(Phase)(0),                    // 32: convoy.v1.Phase
+	(*StepRow)(nil),               // 33: convoy.v1.StepRow
+	(*Ack)(nil),                   // 34: convoy.v1.Ack
+	(*LedgerRow)(nil),             // 35: convoy.v1.LedgerRow
 }
 var file_jobs_proto_depIdxs = []int32{
-	13, // 0: convoy.v1.SubmitResponse.job:type_name -> convoy.v1.JobStatus
-	13, // 1: convoy.v1.ListResponse.jobs:type_name -> convoy.v1.JobStatus
-	11, // 2: convoy.v1.ClusterStatus.replicas:type_name -> convoy.v1.ReplicaStatus
-	12, // 3: convoy.v1.ClusterStatus.workers:type_name -> convoy.v1.WorkerStatus
-	31, // 4: convoy.v1.JobStatus.phase:type_name -> convoy.v1.Phase
-	30, // 5: convoy.v1.JobStatus.workers_used:type_name -> convoy.v1.JobStatus.WorkersUsedEntry
-	32, // 6: convoy.v1.GradientPiece.row:type_name -> convoy.v1.StepRow
-	32, // 7: convoy.v1.StatePiece.rows:type_name -> convoy.v1.StepRow
+	14, // 0: convoy.v1.SubmitResponse.job:type_name -> convoy.v1.JobStatus
+	14, // 1: convoy.v1.ListResponse.jobs:type_name -> convoy.v1.JobStatus
+	12, // 2: convoy.v1.ClusterStatus.replicas:type_name -> convoy.v1.ReplicaStatus
+	13, // 3: convoy.v1.ClusterStatus.workers:type_name -> convoy.v1.WorkerStatus
+	32, // 4: convoy.v1.JobStatus.phase:type_name -> convoy.v1.Phase
+	31, // 5: convoy.v1.JobStatus.workers_used:type_name -> convoy.v1.JobStatus.WorkersUsedEntry
+	33, // 6: convoy.v1.GradientPiece.row:type_name -> convoy.v1.StepRow
+	33, // 7: convoy.v1.StatePiece.rows:type_name -> convoy.v1.StepRow
 	0,  // 8: convoy.v1.Jobs.Submit:input_type -> convoy.v1.SubmitRequest
 	2,  // 9: convoy.v1.Jobs.List:input_type -> convoy.v1.ListRequest
 	4,  // 10: convoy.v1.Jobs.Status:input_type -> convoy.v1.JobRequest
 	4,  // 11: convoy.v1.Jobs.Watch:input_type -> convoy.v1.JobRequest
-	5,  // 12: convoy.v1.Jobs.Logs:input_type -> convoy.v1.LogsRequest
+	6,  // 12: convoy.v1.Jobs.Logs:input_type -> convoy.v1.LogsRequest
 	4,  // 13: convoy.v1.Jobs.Cancel:input_type -> convoy.v1.JobRequest
-	4,  // 14: convoy.v1.Jobs.Model:input_type -> convoy.v1.JobRequest
-	8,  // 15: convoy.v1.Jobs.Rows:input_type -> convoy.v1.RowsRequest
-	9,  // 16: convoy.v1.Jobs.Cluster:input_type -> convoy.v1.ClusterRequest
-	14, // 17: convoy.v1.Jobs.MissingShards:input_type -> convoy.v1.MissingShardsRequest
-	16, // 18: convoy.v1.Jobs.PutShard:input_type -> convoy.v1.PutShardRequest
-	18, // 19: convoy.v1.Replicas.Held:input_type -> convoy.v1.HeldRequest
-	20, // 20: convoy.v1.Replicas.FetchGradient:input_type -> convoy.v1.FetchGradientRequest
-	22, // 21: convoy.v1.Replicas.FetchState:input_type -> convoy.v1.FetchStateRequest
-	33, // 22: convoy.v1.Replicas.Acknowledge:input_type -> convoy.v1.Ack
-	8,  // 23: convoy.v1.Replicas.FetchRows:input_type -> convoy.v1.RowsRequest
-	4,  // 24: convoy.v1.Replicas.FetchLog:input_type -> convoy.v1.JobRequest
-	25, // 25: convoy.v1.Shards.FetchManifest:input_type -> convoy.v1.FetchManifestRequest
-	27, // 26: convoy.v1.Shards.FetchShard:input_type -> convoy.v1.FetchShardRequest
-	29, // 27: convoy.v1.Shards.StoreManifest:input_type -> convoy.v1.StoreManifestRequest
-	16, // 28: convoy.v1.Shards.StoreShard:input_type -> convoy.v1.PutShardRequest
-	14, // 29: convoy.v1.Shards.Lacking:input_type -> convoy.v1.MissingShardsRequest
-	1,  // 30: convoy.v1.Jobs.Submit:output_type -> convoy.v1.SubmitResponse
-	3,  // 31: convoy.v1.Jobs.List:output_type -> convoy.v1.ListResponse
-	13, // 32: convoy.v1.Jobs.Status:output_type -> convoy.v1.JobStatus
-	13, // 33: convoy.v1.Jobs.Watch:output_type -> convoy.v1.JobStatus
-	6,  // 34: convoy.v1.Jobs.Logs:output_type -> convoy.v1.LogLine
-	13, // 35: convoy.v1.Jobs.Cancel:output_type -> convoy.v1.JobStatus
-	7,  // 36: convoy.v1.Jobs.Model:output_type -> convoy.v1.Piece
-	34, // 37: convoy.v1.Jobs.Rows:output_type -> convoy.v1.LedgerRow
-	10, // 38: convoy.v1.Jobs.Cluster:output_type -> convoy.v1.ClusterStatus
-	15, // 39: convoy.v1.Jobs.MissingShards:output_type -> convoy.v1.MissingShardsResponse
-	17, // 40: convoy.v1.Jobs.PutShard:output_type -> convoy.v1.PutShardResponse
-	19, // 41: convoy.v1.Replicas.Held:output_type -> convoy.v1.HeldResponse
-	21, // 42: convoy.v1.Replicas.FetchGradient:output_type -> convoy.v1.GradientPiece
-	23, // 43: convoy.v1.Replicas.FetchState:output_type -> convoy.v1.StatePiece
-	24, // 44: convoy.v1.Replicas.Acknowledge:output_type -> convoy.v1.AckResponse
-	34, // 45: convoy.v1.Replicas.FetchRows:output_type -> convoy.v1.LedgerRow
-	6,  // 46: convoy.v1.Replicas.FetchLog:output_type -> convoy.v1.LogLine
-	26, // 47: convoy.v1.Shards.FetchManifest:output_type -> convoy.v1.FetchManifestResponse
-	28, // 48: convoy.v1.Shards.FetchShard:output_type -> convoy.v1.FetchShardResponse
-	17, // 49: convoy.v1.Shards.StoreManifest:output_type -> convoy.v1.PutShardResponse
-	17, // 50: convoy.v1.Shards.StoreShard:output_type -> convoy.v1.PutShardResponse
-	15, // 51: convoy.v1.Shards.Lacking:output_type -> convoy.v1.MissingShardsResponse
-	30, // [30:52] is the sub-list for method output_type
-	8,  // [8:30] is the sub-list for method input_type
+	5,  // 14: convoy.v1.Jobs.Pause:input_type -> convoy.v1.TurnRequest
+	5,  // 15: convoy.v1.Jobs.Resume:input_type -> convoy.v1.TurnRequest
+	4,  // 16: convoy.v1.Jobs.Model:input_type -> convoy.v1.JobRequest
+	9,  // 17: convoy.v1.Jobs.Rows:input_type -> convoy.v1.RowsRequest
+	10, // 18: convoy.v1.Jobs.Cluster:input_type -> convoy.v1.ClusterRequest
+	15, // 19: convoy.v1.Jobs.MissingShards:input_type -> convoy.v1.MissingShardsRequest
+	17, // 20: convoy.v1.Jobs.PutShard:input_type -> convoy.v1.PutShardRequest
+	19, // 21: convoy.v1.Replicas.Held:input_type -> convoy.v1.HeldRequest
+	21, // 22: convoy.v1.Replicas.FetchGradient:input_type -> convoy.v1.FetchGradientRequest
+	23, // 23: convoy.v1.Replicas.FetchState:input_type -> convoy.v1.FetchStateRequest
+	34, // 24: convoy.v1.Replicas.Acknowledge:input_type -> convoy.v1.Ack
+	9,  // 25: convoy.v1.Replicas.FetchRows:input_type -> convoy.v1.RowsRequest
+	4,  // 26: convoy.v1.Replicas.FetchLog:input_type -> convoy.v1.JobRequest
+	26, // 27: convoy.v1.Shards.FetchManifest:input_type -> convoy.v1.FetchManifestRequest
+	28, // 28: convoy.v1.Shards.FetchShard:input_type -> convoy.v1.FetchShardRequest
+	30, // 29: convoy.v1.Shards.StoreManifest:input_type -> convoy.v1.StoreManifestRequest
+	17, // 30: convoy.v1.Shards.StoreShard:input_type -> convoy.v1.PutShardRequest
+	15, // 31: convoy.v1.Shards.Lacking:input_type -> convoy.v1.MissingShardsRequest
+	1,  // 32: convoy.v1.Jobs.Submit:output_type -> convoy.v1.SubmitResponse
+	3,  // 33: convoy.v1.Jobs.List:output_type -> convoy.v1.ListResponse
+	14, // 34: convoy.v1.Jobs.Status:output_type -> convoy.v1.JobStatus
+	14, // 35: convoy.v1.Jobs.Watch:output_type -> convoy.v1.JobStatus
+	7,  // 36: convoy.v1.Jobs.Logs:output_type -> convoy.v1.LogLine
+	14, // 37: convoy.v1.Jobs.Cancel:output_type -> convoy.v1.JobStatus
+	14, // 38: convoy.v1.Jobs.Pause:output_type -> convoy.v1.JobStatus
+	14, // 39: convoy.v1.Jobs.Resume:output_type -> convoy.v1.JobStatus
+	8,  // 40: convoy.v1.Jobs.Model:output_type -> convoy.v1.Piece
+	35, // 41: convoy.v1.Jobs.Rows:output_type -> convoy.v1.LedgerRow
+	11, // 42: convoy.v1.Jobs.Cluster:output_type -> convoy.v1.ClusterStatus
+	16, // 43: convoy.v1.Jobs.MissingShards:output_type -> convoy.v1.MissingShardsResponse
+	18, // 44: convoy.v1.Jobs.PutShard:output_type -> convoy.v1.PutShardResponse
+	20, // 45: convoy.v1.Replicas.Held:output_type -> convoy.v1.HeldResponse
+	22, // 46: convoy.v1.Replicas.FetchGradient:output_type -> convoy.v1.GradientPiece
+	24, // 47: convoy.v1.Replicas.FetchState:output_type -> convoy.v1.StatePiece
+	25, // 48: convoy.v1.Replicas.Acknowledge:output_type -> convoy.v1.AckResponse
+	35, // 49: convoy.v1.Replicas.FetchRows:output_type -> convoy.v1.LedgerRow
+	7,  // 50: convoy.v1.Replicas.FetchLog:output_type -> convoy.v1.LogLine
+	27, // 51: convoy.v1.Shards.FetchManifest:output_type -> convoy.v1.FetchManifestResponse
+	29, // 52: convoy.v1.Shards.FetchShard:output_type -> convoy.v1.FetchShardResponse
+	18, // 53: convoy.v1.Shards.StoreManifest:output_type -> convoy.v1.PutShardResponse
+	18, // 54: convoy.v1.Shards.StoreShard:output_type -> convoy.v1.PutShardResponse
+	16, // 55: convoy.v1.Shards.Lacking:output_type -> convoy.v1.MissingShardsResponse
+	32, // [32:56] is the sub-list for method output_type
+	8,  // [8:32] is the sub-list for method input_type
 	8,  // [8:8] is the sub-list for extension type_name
 	8,  // [8:8] is the sub-list for extension extendee
 	0,  // [0:8] is the sub-list for field type_name
@@ -2168,13 +2243,14 @@ func file_jobs_proto_init() {
 		return
 	}
 	file_log_proto_init()
+	file_jobs_proto_msgTypes[5].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_jobs_proto_rawDesc), len(file_jobs_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   31,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

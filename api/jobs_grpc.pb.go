@@ -25,6 +25,8 @@ const (
 	Jobs_Watch_FullMethodName         = "/convoy.v1.Jobs/Watch"
 	Jobs_Logs_FullMethodName          = "/convoy.v1.Jobs/Logs"
 	Jobs_Cancel_FullMethodName        = "/convoy.v1.Jobs/Cancel"
+	Jobs_Pause_FullMethodName         = "/convoy.v1.Jobs/Pause"
+	Jobs_Resume_FullMethodName        = "/convoy.v1.Jobs/Resume"
 	Jobs_Model_FullMethodName         = "/convoy.v1.Jobs/Model"
 	Jobs_Rows_FullMethodName          = "/convoy.v1.Jobs/Rows"
 	Jobs_Cluster_FullMethodName       = "/convoy.v1.Jobs/Cluster"
@@ -51,6 +53,14 @@ type JobsClient interface {
 	// the job has ended.
 	Logs(ctx context.Context, in *LogsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LogLine], error)
 	Cancel(ctx context.Context, in *JobRequest, opts ...grpc.CallOption) (*JobStatus, error)
+	// Pause has a job come to rest at the step it is at; it answers at once, with
+	// the phase PAUSING while the last steps are on their way to the log. Pausing
+	// twice is the same as once; a job that has ended is FAILED_PRECONDITION.
+	Pause(ctx context.Context, in *TurnRequest, opts ...grpc.CallOption) (*JobStatus, error)
+	// Resume puts a paused job back into the queue, where it waits for its turn
+	// in the order of submission, and then goes on from the step it rests at. One
+	// that is not paused is left as it is.
+	Resume(ctx context.Context, in *TurnRequest, opts ...grpc.CallOption) (*JobStatus, error)
 	// Model sends the newest checkpoint that the cluster has recorded, as the
 	// bytes of one safetensors file.
 	Model(ctx context.Context, in *JobRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Piece], error)
@@ -150,6 +160,26 @@ func (c *jobsClient) Cancel(ctx context.Context, in *JobRequest, opts ...grpc.Ca
 	return out, nil
 }
 
+func (c *jobsClient) Pause(ctx context.Context, in *TurnRequest, opts ...grpc.CallOption) (*JobStatus, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(JobStatus)
+	err := c.cc.Invoke(ctx, Jobs_Pause_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *jobsClient) Resume(ctx context.Context, in *TurnRequest, opts ...grpc.CallOption) (*JobStatus, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(JobStatus)
+	err := c.cc.Invoke(ctx, Jobs_Resume_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *jobsClient) Model(ctx context.Context, in *JobRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Piece], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &Jobs_ServiceDesc.Streams[2], Jobs_Model_FullMethodName, cOpts...)
@@ -237,6 +267,14 @@ type JobsServer interface {
 	// the job has ended.
 	Logs(*LogsRequest, grpc.ServerStreamingServer[LogLine]) error
 	Cancel(context.Context, *JobRequest) (*JobStatus, error)
+	// Pause has a job come to rest at the step it is at; it answers at once, with
+	// the phase PAUSING while the last steps are on their way to the log. Pausing
+	// twice is the same as once; a job that has ended is FAILED_PRECONDITION.
+	Pause(context.Context, *TurnRequest) (*JobStatus, error)
+	// Resume puts a paused job back into the queue, where it waits for its turn
+	// in the order of submission, and then goes on from the step it rests at. One
+	// that is not paused is left as it is.
+	Resume(context.Context, *TurnRequest) (*JobStatus, error)
 	// Model sends the newest checkpoint that the cluster has recorded, as the
 	// bytes of one safetensors file.
 	Model(*JobRequest, grpc.ServerStreamingServer[Piece]) error
@@ -275,6 +313,12 @@ func (UnimplementedJobsServer) Logs(*LogsRequest, grpc.ServerStreamingServer[Log
 }
 func (UnimplementedJobsServer) Cancel(context.Context, *JobRequest) (*JobStatus, error) {
 	return nil, status.Error(codes.Unimplemented, "method Cancel not implemented")
+}
+func (UnimplementedJobsServer) Pause(context.Context, *TurnRequest) (*JobStatus, error) {
+	return nil, status.Error(codes.Unimplemented, "method Pause not implemented")
+}
+func (UnimplementedJobsServer) Resume(context.Context, *TurnRequest) (*JobStatus, error) {
+	return nil, status.Error(codes.Unimplemented, "method Resume not implemented")
 }
 func (UnimplementedJobsServer) Model(*JobRequest, grpc.ServerStreamingServer[Piece]) error {
 	return status.Error(codes.Unimplemented, "method Model not implemented")
@@ -406,6 +450,42 @@ func _Jobs_Cancel_Handler(srv interface{}, ctx context.Context, dec func(interfa
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Jobs_Pause_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TurnRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(JobsServer).Pause(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Jobs_Pause_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(JobsServer).Pause(ctx, req.(*TurnRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Jobs_Resume_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TurnRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(JobsServer).Resume(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Jobs_Resume_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(JobsServer).Resume(ctx, req.(*TurnRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Jobs_Model_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(JobRequest)
 	if err := stream.RecvMsg(m); err != nil {
@@ -504,6 +584,14 @@ var Jobs_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Cancel",
 			Handler:    _Jobs_Cancel_Handler,
+		},
+		{
+			MethodName: "Pause",
+			Handler:    _Jobs_Pause_Handler,
+		},
+		{
+			MethodName: "Resume",
+			Handler:    _Jobs_Resume_Handler,
 		},
 		{
 			MethodName: "Cluster",

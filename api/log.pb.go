@@ -31,6 +31,8 @@ const (
 	Phase_PHASE_FAILED      Phase = 4
 	Phase_PHASE_CANCELLED   Phase = 5
 	Phase_PHASE_SUSPECT     Phase = 6
+	Phase_PHASE_PAUSING     Phase = 7 // it publishes nothing new and commits what is out
+	Phase_PHASE_PAUSED      Phase = 8
 )
 
 // Enum value maps for Phase.
@@ -43,6 +45,8 @@ var (
 		4: "PHASE_FAILED",
 		5: "PHASE_CANCELLED",
 		6: "PHASE_SUSPECT",
+		7: "PHASE_PAUSING",
+		8: "PHASE_PAUSED",
 	}
 	Phase_value = map[string]int32{
 		"PHASE_UNSPECIFIED": 0,
@@ -52,6 +56,8 @@ var (
 		"PHASE_FAILED":      4,
 		"PHASE_CANCELLED":   5,
 		"PHASE_SUSPECT":     6,
+		"PHASE_PAUSING":     7,
+		"PHASE_PAUSED":      8,
 	}
 )
 
@@ -98,6 +104,9 @@ type Entry struct {
 	//	*Entry_JobCancel
 	//	*Entry_JobFinished
 	//	*Entry_JobFailed
+	//	*Entry_JobPause
+	//	*Entry_JobPaused
+	//	*Entry_JobResume
 	//	*Entry_JobSuspect
 	Body          isEntry_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
@@ -220,6 +229,33 @@ func (x *Entry) GetJobFailed() *JobFailed {
 	return nil
 }
 
+func (x *Entry) GetJobPause() *JobPause {
+	if x != nil {
+		if x, ok := x.Body.(*Entry_JobPause); ok {
+			return x.JobPause
+		}
+	}
+	return nil
+}
+
+func (x *Entry) GetJobPaused() *JobPaused {
+	if x != nil {
+		if x, ok := x.Body.(*Entry_JobPaused); ok {
+			return x.JobPaused
+		}
+	}
+	return nil
+}
+
+func (x *Entry) GetJobResume() *JobResume {
+	if x != nil {
+		if x, ok := x.Body.(*Entry_JobResume); ok {
+			return x.JobResume
+		}
+	}
+	return nil
+}
+
 func (x *Entry) GetJobSuspect() *JobSuspect {
 	if x != nil {
 		if x, ok := x.Body.(*Entry_JobSuspect); ok {
@@ -265,6 +301,18 @@ type Entry_JobFailed struct {
 	JobFailed *JobFailed `protobuf:"bytes,9,opt,name=job_failed,json=jobFailed,proto3,oneof"`
 }
 
+type Entry_JobPause struct {
+	JobPause *JobPause `protobuf:"bytes,10,opt,name=job_pause,json=jobPause,proto3,oneof"`
+}
+
+type Entry_JobPaused struct {
+	JobPaused *JobPaused `protobuf:"bytes,11,opt,name=job_paused,json=jobPaused,proto3,oneof"`
+}
+
+type Entry_JobResume struct {
+	JobResume *JobResume `protobuf:"bytes,12,opt,name=job_resume,json=jobResume,proto3,oneof"`
+}
+
 type Entry_JobSuspect struct {
 	JobSuspect *JobSuspect `protobuf:"bytes,15,opt,name=job_suspect,json=jobSuspect,proto3,oneof"`
 }
@@ -284,6 +332,12 @@ func (*Entry_JobCancel) isEntry_Body() {}
 func (*Entry_JobFinished) isEntry_Body() {}
 
 func (*Entry_JobFailed) isEntry_Body() {}
+
+func (*Entry_JobPause) isEntry_Body() {}
+
+func (*Entry_JobPaused) isEntry_Body() {}
+
+func (*Entry_JobResume) isEntry_Body() {}
 
 func (*Entry_JobSuspect) isEntry_Body() {}
 
@@ -1045,6 +1099,169 @@ func (x *JobSuspect) GetEvidence() string {
 	return ""
 }
 
+// JobPause has a running job come to rest, and a queued one wait. It counts
+// only at the turn that it names, so that one which comes late, or twice, does
+// not undo what was decided since; so does JobResume.
+type JobPause struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Job           string                 `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	Turn          uint64                 `protobuf:"varint,2,opt,name=turn,proto3" json:"turn,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JobPause) Reset() {
+	*x = JobPause{}
+	mi := &file_log_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JobPause) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JobPause) ProtoMessage() {}
+
+func (x *JobPause) ProtoReflect() protoreflect.Message {
+	mi := &file_log_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JobPause.ProtoReflect.Descriptor instead.
+func (*JobPause) Descriptor() ([]byte, []int) {
+	return file_log_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *JobPause) GetJob() string {
+	if x != nil {
+		return x.Job
+	}
+	return ""
+}
+
+func (x *JobPause) GetTurn() uint64 {
+	if x != nil {
+		return x.Turn
+	}
+	return 0
+}
+
+// JobPaused says that a pausing job rests at a step: all that was published is
+// committed. The job is paused once a majority has that step's checkpoint.
+type JobPaused struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Job           string                 `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	Step          uint64                 `protobuf:"varint,2,opt,name=step,proto3" json:"step,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JobPaused) Reset() {
+	*x = JobPaused{}
+	mi := &file_log_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JobPaused) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JobPaused) ProtoMessage() {}
+
+func (x *JobPaused) ProtoReflect() protoreflect.Message {
+	mi := &file_log_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JobPaused.ProtoReflect.Descriptor instead.
+func (*JobPaused) Descriptor() ([]byte, []int) {
+	return file_log_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *JobPaused) GetJob() string {
+	if x != nil {
+		return x.Job
+	}
+	return ""
+}
+
+func (x *JobPaused) GetStep() uint64 {
+	if x != nil {
+		return x.Step
+	}
+	return 0
+}
+
+// JobResume puts a paused job back into the queue, with all it has done, and
+// lets a pausing one go on.
+type JobResume struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Job           string                 `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	Turn          uint64                 `protobuf:"varint,2,opt,name=turn,proto3" json:"turn,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JobResume) Reset() {
+	*x = JobResume{}
+	mi := &file_log_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JobResume) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JobResume) ProtoMessage() {}
+
+func (x *JobResume) ProtoReflect() protoreflect.Message {
+	mi := &file_log_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JobResume.ProtoReflect.Descriptor instead.
+func (*JobResume) Descriptor() ([]byte, []int) {
+	return file_log_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *JobResume) GetJob() string {
+	if x != nil {
+		return x.Job
+	}
+	return ""
+}
+
+func (x *JobResume) GetTurn() uint64 {
+	if x != nil {
+		return x.Turn
+	}
+	return 0
+}
+
 // Control is the whole state of the control FSM: what a Raft snapshot holds.
 type Control struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1056,7 +1273,7 @@ type Control struct {
 
 func (x *Control) Reset() {
 	*x = Control{}
-	mi := &file_log_proto_msgTypes[12]
+	mi := &file_log_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1068,7 +1285,7 @@ func (x *Control) String() string {
 func (*Control) ProtoMessage() {}
 
 func (x *Control) ProtoReflect() protoreflect.Message {
-	mi := &file_log_proto_msgTypes[12]
+	mi := &file_log_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1081,7 +1298,7 @@ func (x *Control) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Control.ProtoReflect.Descriptor instead.
 func (*Control) Descriptor() ([]byte, []int) {
-	return file_log_proto_rawDescGZIP(), []int{12}
+	return file_log_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Control) GetJobs() []*JobRecord {
@@ -1120,13 +1337,15 @@ type JobRecord struct {
 	TrainLoss          float64                `protobuf:"fixed64,18,opt,name=train_loss,json=trainLoss,proto3" json:"train_loss,omitempty"` // of the last committed training step
 	HasTrainLoss       bool                   `protobuf:"varint,19,opt,name=has_train_loss,json=hasTrainLoss,proto3" json:"has_train_loss,omitempty"`
 	TestTop5           float64                `protobuf:"fixed64,20,opt,name=test_top5,json=testTop5,proto3" json:"test_top5,omitempty"` // of the last committed evaluation
+	Turn               uint64                 `protobuf:"varint,21,opt,name=turn,proto3" json:"turn,omitempty"`                          // how often it was paused or resumed
+	RestStep           uint64                 `protobuf:"varint,22,opt,name=rest_step,json=restStep,proto3" json:"rest_step,omitempty"`  // where a pausing job rests, 0 while it is not known
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
 }
 
 func (x *JobRecord) Reset() {
 	*x = JobRecord{}
-	mi := &file_log_proto_msgTypes[13]
+	mi := &file_log_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1138,7 +1357,7 @@ func (x *JobRecord) String() string {
 func (*JobRecord) ProtoMessage() {}
 
 func (x *JobRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_log_proto_msgTypes[13]
+	mi := &file_log_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1151,7 +1370,7 @@ func (x *JobRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobRecord.ProtoReflect.Descriptor instead.
 func (*JobRecord) Descriptor() ([]byte, []int) {
-	return file_log_proto_rawDescGZIP(), []int{13}
+	return file_log_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *JobRecord) GetSubmit() *JobSubmit {
@@ -1294,6 +1513,20 @@ func (x *JobRecord) GetTestTop5() float64 {
 	return 0
 }
 
+func (x *JobRecord) GetTurn() uint64 {
+	if x != nil {
+		return x.Turn
+	}
+	return 0
+}
+
+func (x *JobRecord) GetRestStep() uint64 {
+	if x != nil {
+		return x.RestStep
+	}
+	return 0
+}
+
 // StepRow closes the gradient of one step. Given the row, applying the gradient
 // is elementwise.
 type StepRow struct {
@@ -1320,7 +1553,7 @@ type StepRow struct {
 
 func (x *StepRow) Reset() {
 	*x = StepRow{}
-	mi := &file_log_proto_msgTypes[14]
+	mi := &file_log_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1332,7 +1565,7 @@ func (x *StepRow) String() string {
 func (*StepRow) ProtoMessage() {}
 
 func (x *StepRow) ProtoReflect() protoreflect.Message {
-	mi := &file_log_proto_msgTypes[14]
+	mi := &file_log_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1345,7 +1578,7 @@ func (x *StepRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StepRow.ProtoReflect.Descriptor instead.
 func (*StepRow) Descriptor() ([]byte, []int) {
-	return file_log_proto_rawDescGZIP(), []int{14}
+	return file_log_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *StepRow) GetRecipeHash() []byte {
@@ -1479,7 +1712,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_log_proto_msgTypes[15]
+	mi := &file_log_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1491,7 +1724,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_log_proto_msgTypes[15]
+	mi := &file_log_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1504,7 +1737,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_log_proto_rawDescGZIP(), []int{15}
+	return file_log_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Ack) GetJob() string {
@@ -1594,7 +1827,7 @@ type LedgerRow struct {
 
 func (x *LedgerRow) Reset() {
 	*x = LedgerRow{}
-	mi := &file_log_proto_msgTypes[16]
+	mi := &file_log_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1606,7 +1839,7 @@ func (x *LedgerRow) String() string {
 func (*LedgerRow) ProtoMessage() {}
 
 func (x *LedgerRow) ProtoReflect() protoreflect.Message {
-	mi := &file_log_proto_msgTypes[16]
+	mi := &file_log_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1619,7 +1852,7 @@ func (x *LedgerRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LedgerRow.ProtoReflect.Descriptor instead.
 func (*LedgerRow) Descriptor() ([]byte, []int) {
-	return file_log_proto_rawDescGZIP(), []int{16}
+	return file_log_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *LedgerRow) GetStep() uint64 {
@@ -1731,7 +1964,7 @@ var File_log_proto protoreflect.FileDescriptor
 
 const file_log_proto_rawDesc = "" +
 	"\n" +
-	"\tlog.proto\x12\tconvoy.v1\"\xbe\x04\n" +
+	"\tlog.proto\x12\tconvoy.v1\"\xe0\x05\n" +
 	"\x05Entry\x12\x1d\n" +
 	"\n" +
 	"unix_nanos\x18\x01 \x01(\x03R\tunixNanos\x125\n" +
@@ -1747,7 +1980,13 @@ const file_log_proto_rawDesc = "" +
 	"job_cancel\x18\a \x01(\v2\x14.convoy.v1.JobCancelH\x00R\tjobCancel\x12;\n" +
 	"\fjob_finished\x18\b \x01(\v2\x16.convoy.v1.JobFinishedH\x00R\vjobFinished\x125\n" +
 	"\n" +
-	"job_failed\x18\t \x01(\v2\x14.convoy.v1.JobFailedH\x00R\tjobFailed\x128\n" +
+	"job_failed\x18\t \x01(\v2\x14.convoy.v1.JobFailedH\x00R\tjobFailed\x122\n" +
+	"\tjob_pause\x18\n" +
+	" \x01(\v2\x13.convoy.v1.JobPauseH\x00R\bjobPause\x125\n" +
+	"\n" +
+	"job_paused\x18\v \x01(\v2\x14.convoy.v1.JobPausedH\x00R\tjobPaused\x125\n" +
+	"\n" +
+	"job_resume\x18\f \x01(\v2\x14.convoy.v1.JobResumeH\x00R\tjobResume\x128\n" +
 	"\vjob_suspect\x18\x0f \x01(\v2\x15.convoy.v1.JobSuspectH\x00R\n" +
 	"jobSuspectB\x06\n" +
 	"\x04body\"\xaf\x02\n" +
@@ -1813,10 +2052,19 @@ const file_log_proto_rawDesc = "" +
 	"JobSuspect\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\tR\x03job\x12\x12\n" +
 	"\x04step\x18\x02 \x01(\x04R\x04step\x12\x1a\n" +
-	"\bevidence\x18\x03 \x01(\tR\bevidence\"Q\n" +
+	"\bevidence\x18\x03 \x01(\tR\bevidence\"0\n" +
+	"\bJobPause\x12\x10\n" +
+	"\x03job\x18\x01 \x01(\tR\x03job\x12\x12\n" +
+	"\x04turn\x18\x02 \x01(\x04R\x04turn\"1\n" +
+	"\tJobPaused\x12\x10\n" +
+	"\x03job\x18\x01 \x01(\tR\x03job\x12\x12\n" +
+	"\x04step\x18\x02 \x01(\x04R\x04step\"1\n" +
+	"\tJobResume\x12\x10\n" +
+	"\x03job\x18\x01 \x01(\tR\x03job\x12\x12\n" +
+	"\x04turn\x18\x02 \x01(\x04R\x04turn\"Q\n" +
 	"\aControl\x12(\n" +
 	"\x04jobs\x18\x01 \x03(\v2\x14.convoy.v1.JobRecordR\x04jobs\x12\x1c\n" +
-	"\tmanifests\x18\x02 \x03(\fR\tmanifests\"\xd6\x06\n" +
+	"\tmanifests\x18\x02 \x03(\fR\tmanifests\"\x87\a\n" +
 	"\tJobRecord\x12,\n" +
 	"\x06submit\x18\x01 \x01(\v2\x14.convoy.v1.JobSubmitR\x06submit\x12&\n" +
 	"\x05phase\x18\x02 \x01(\x0e2\x10.convoy.v1.PhaseR\x05phase\x12\x16\n" +
@@ -1842,7 +2090,9 @@ const file_log_proto_rawDesc = "" +
 	"\n" +
 	"train_loss\x18\x12 \x01(\x01R\ttrainLoss\x12$\n" +
 	"\x0ehas_train_loss\x18\x13 \x01(\bR\fhasTrainLoss\x12\x1b\n" +
-	"\ttest_top5\x18\x14 \x01(\x01R\btestTop5\x1a>\n" +
+	"\ttest_top5\x18\x14 \x01(\x01R\btestTop5\x12\x12\n" +
+	"\x04turn\x18\x15 \x01(\x04R\x04turn\x12\x1b\n" +
+	"\trest_step\x18\x16 \x01(\x04R\brestStep\x1a>\n" +
 	"\x10WorkersUsedEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\xe0\x03\n" +
@@ -1896,7 +2146,7 @@ const file_log_proto_rawDesc = "" +
 	"unix_nanos\x18\f \x01(\x03R\tunixNanos\x12!\n" +
 	"\frecord_chain\x18\r \x01(\fR\vrecordChain\x12\x12\n" +
 	"\x04top5\x18\x0e \x01(\rR\x04top5\x12\x18\n" +
-	"\aaudited\x18\x0f \x01(\rR\aaudited*\x91\x01\n" +
+	"\aaudited\x18\x0f \x01(\rR\aaudited*\xb6\x01\n" +
 	"\x05Phase\x12\x15\n" +
 	"\x11PHASE_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fPHASE_QUEUED\x10\x01\x12\x11\n" +
@@ -1904,7 +2154,9 @@ const file_log_proto_rawDesc = "" +
 	"\x0ePHASE_FINISHED\x10\x03\x12\x10\n" +
 	"\fPHASE_FAILED\x10\x04\x12\x13\n" +
 	"\x0fPHASE_CANCELLED\x10\x05\x12\x11\n" +
-	"\rPHASE_SUSPECT\x10\x06B\x10Z\x0econvoy/api;apib\x06proto3"
+	"\rPHASE_SUSPECT\x10\x06\x12\x11\n" +
+	"\rPHASE_PAUSING\x10\a\x12\x10\n" +
+	"\fPHASE_PAUSED\x10\bB\x10Z\x0econvoy/api;apib\x06proto3"
 
 var (
 	file_log_proto_rawDescOnce sync.Once
@@ -1919,7 +2171,7 @@ func file_log_proto_rawDescGZIP() []byte {
 }
 
 var file_log_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_log_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_log_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_log_proto_goTypes = []any{
 	(Phase)(0),               // 0: convoy.v1.Phase
 	(*Entry)(nil),            // 1: convoy.v1.Entry
@@ -1934,12 +2186,15 @@ var file_log_proto_goTypes = []any{
 	(*JobFinished)(nil),      // 10: convoy.v1.JobFinished
 	(*JobFailed)(nil),        // 11: convoy.v1.JobFailed
 	(*JobSuspect)(nil),       // 12: convoy.v1.JobSuspect
-	(*Control)(nil),          // 13: convoy.v1.Control
-	(*JobRecord)(nil),        // 14: convoy.v1.JobRecord
-	(*StepRow)(nil),          // 15: convoy.v1.StepRow
-	(*Ack)(nil),              // 16: convoy.v1.Ack
-	(*LedgerRow)(nil),        // 17: convoy.v1.LedgerRow
-	nil,                      // 18: convoy.v1.JobRecord.WorkersUsedEntry
+	(*JobPause)(nil),         // 13: convoy.v1.JobPause
+	(*JobPaused)(nil),        // 14: convoy.v1.JobPaused
+	(*JobResume)(nil),        // 15: convoy.v1.JobResume
+	(*Control)(nil),          // 16: convoy.v1.Control
+	(*JobRecord)(nil),        // 17: convoy.v1.JobRecord
+	(*StepRow)(nil),          // 18: convoy.v1.StepRow
+	(*Ack)(nil),              // 19: convoy.v1.Ack
+	(*LedgerRow)(nil),        // 20: convoy.v1.LedgerRow
+	nil,                      // 21: convoy.v1.JobRecord.WorkersUsedEntry
 }
 var file_log_proto_depIdxs = []int32{
 	2,  // 0: convoy.v1.Entry.job_submit:type_name -> convoy.v1.JobSubmit
@@ -1950,22 +2205,25 @@ var file_log_proto_depIdxs = []int32{
 	9,  // 5: convoy.v1.Entry.job_cancel:type_name -> convoy.v1.JobCancel
 	10, // 6: convoy.v1.Entry.job_finished:type_name -> convoy.v1.JobFinished
 	11, // 7: convoy.v1.Entry.job_failed:type_name -> convoy.v1.JobFailed
-	12, // 8: convoy.v1.Entry.job_suspect:type_name -> convoy.v1.JobSuspect
-	6,  // 9: convoy.v1.StepCommit.rows:type_name -> convoy.v1.CommittedRow
-	7,  // 10: convoy.v1.CommittedRow.shares:type_name -> convoy.v1.Share
-	14, // 11: convoy.v1.Control.jobs:type_name -> convoy.v1.JobRecord
-	2,  // 12: convoy.v1.JobRecord.submit:type_name -> convoy.v1.JobSubmit
-	0,  // 13: convoy.v1.JobRecord.phase:type_name -> convoy.v1.Phase
-	4,  // 14: convoy.v1.JobRecord.start:type_name -> convoy.v1.JobStart
-	8,  // 15: convoy.v1.JobRecord.checkpoint:type_name -> convoy.v1.CheckpointRecord
-	18, // 16: convoy.v1.JobRecord.workers_used:type_name -> convoy.v1.JobRecord.WorkersUsedEntry
-	7,  // 17: convoy.v1.StepRow.shares:type_name -> convoy.v1.Share
-	7,  // 18: convoy.v1.LedgerRow.shares:type_name -> convoy.v1.Share
-	19, // [19:19] is the sub-list for method output_type
-	19, // [19:19] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	13, // 8: convoy.v1.Entry.job_pause:type_name -> convoy.v1.JobPause
+	14, // 9: convoy.v1.Entry.job_paused:type_name -> convoy.v1.JobPaused
+	15, // 10: convoy.v1.Entry.job_resume:type_name -> convoy.v1.JobResume
+	12, // 11: convoy.v1.Entry.job_suspect:type_name -> convoy.v1.JobSuspect
+	6,  // 12: convoy.v1.StepCommit.rows:type_name -> convoy.v1.CommittedRow
+	7,  // 13: convoy.v1.CommittedRow.shares:type_name -> convoy.v1.Share
+	17, // 14: convoy.v1.Control.jobs:type_name -> convoy.v1.JobRecord
+	2,  // 15: convoy.v1.JobRecord.submit:type_name -> convoy.v1.JobSubmit
+	0,  // 16: convoy.v1.JobRecord.phase:type_name -> convoy.v1.Phase
+	4,  // 17: convoy.v1.JobRecord.start:type_name -> convoy.v1.JobStart
+	8,  // 18: convoy.v1.JobRecord.checkpoint:type_name -> convoy.v1.CheckpointRecord
+	21, // 19: convoy.v1.JobRecord.workers_used:type_name -> convoy.v1.JobRecord.WorkersUsedEntry
+	7,  // 20: convoy.v1.StepRow.shares:type_name -> convoy.v1.Share
+	7,  // 21: convoy.v1.LedgerRow.shares:type_name -> convoy.v1.Share
+	22, // [22:22] is the sub-list for method output_type
+	22, // [22:22] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_log_proto_init() }
@@ -1982,6 +2240,9 @@ func file_log_proto_init() {
 		(*Entry_JobCancel)(nil),
 		(*Entry_JobFinished)(nil),
 		(*Entry_JobFailed)(nil),
+		(*Entry_JobPause)(nil),
+		(*Entry_JobPaused)(nil),
+		(*Entry_JobResume)(nil),
 		(*Entry_JobSuspect)(nil),
 	}
 	type x struct{}
@@ -1990,7 +2251,7 @@ func file_log_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_log_proto_rawDesc), len(file_log_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   18,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

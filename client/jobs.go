@@ -111,6 +111,36 @@ func (c *Client) Cancel(ctx context.Context, job string) (*api.JobStatus, error)
 	return s, err
 }
 
+// Pause has a job come to rest at the step it is at, with the phase PAUSING until
+// it does; one that is paused already is left as it is, one that has ended is an
+// error.
+func (c *Client) Pause(ctx context.Context, job string) (*api.JobStatus, error) {
+	return c.turn(ctx, job, api.JobsClient.Pause)
+}
+
+// Resume puts a paused job back into the queue; one that is not paused is left
+// as it is, one that has ended is an error.
+func (c *Client) Resume(ctx context.Context, job string) (*api.JobStatus, error) {
+	return c.turn(ctx, job, api.JobsClient.Resume)
+}
+
+// turn makes a call that may be repeated because it names the job's turn as it
+// was before: what others decide between two attempts stands.
+func (c *Client) turn(ctx context.Context, job string,
+	do func(api.JobsClient, context.Context, *api.TurnRequest, ...grpc.CallOption) (*api.JobStatus, error),
+) (*api.JobStatus, error) {
+	s, err := c.Status(ctx, job)
+	if err != nil {
+		return nil, err
+	}
+	request := &api.TurnRequest{Job: job, Turn: &s.Turn}
+	err = c.call(ctx, c.timeout, func(ctx context.Context, jobs api.JobsClient) (err error) {
+		s, err = do(jobs, ctx, request)
+		return err
+	})
+	return s, err
+}
+
 // Cluster returns how the cluster is.
 func (c *Client) Cluster(ctx context.Context) (*api.ClusterStatus, error) {
 	var s *api.ClusterStatus

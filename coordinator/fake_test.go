@@ -40,6 +40,7 @@ type fake struct {
 	id    string
 	// believes replaces the leader that this replica knows, where not empty.
 	believes   string
+	deposed    bool // another one leads and this replica has not heard of it
 	lines      []*api.LogLine
 	checkpoint string // path
 	record     *api.CheckpointRecord
@@ -94,6 +95,15 @@ func (f *fake) IsLeader() bool {
 	return f.group.leader == f.id && f.believes == ""
 }
 
+func (f *fake) Fresh(context.Context) error {
+	f.group.mu.Lock()
+	defer f.group.mu.Unlock()
+	if f.deposed {
+		return ps.ErrNotLeader
+	}
+	return nil
+}
+
 func (f *fake) Propose(_ context.Context, e *api.Entry) error {
 	if !f.IsLeader() {
 		return ps.ErrNotLeader
@@ -118,6 +128,17 @@ func (g *fakeGroup) apply(e *api.Entry) {
 		j := proto.CloneOf(g.jobs[e.GetJobCancel().Job])
 		j.Phase = api.Phase_PHASE_CANCELLED
 		g.jobs[j.Job] = j
+	case e.GetJobPause() != nil:
+		g.turn(e.GetJobPause().Job, e.GetJobPause().Turn, api.Phase_PHASE_PAUSED)
+	case e.GetJobResume() != nil:
+		g.turn(e.GetJobResume().Job, e.GetJobResume().Turn, api.Phase_PHASE_QUEUED)
+	}
+}
+
+func (g *fakeGroup) turn(job string, turn uint64, phase api.Phase) {
+	if j := proto.CloneOf(g.jobs[job]); j.Turn == turn {
+		j.Phase, j.Turn = phase, turn+1
+		g.jobs[job] = j
 	}
 }
 

@@ -35,17 +35,23 @@ const retryPause = 50 * time.Millisecond
 
 // leaderCalls are the calls that the leader answers. Where alone is true any
 // replica may answer by itself once no leader is found: the answer says as much
-// (Cluster) or cannot be outdated without saying so (Model).
+// (Cluster) or cannot be outdated without saying so (Model). Where fresh is true
+// a majority confirms first that it is the leader who answers: these calls are
+// linearizable. The others may come from a leader that does not know yet that
+// another one was elected.
 //
 // All of them may be made twice: Submit is told apart by its request id, a
-// second Cancel finds the job cancelled, the rest only read.
-var leaderCalls = map[string]struct{ alone bool }{
-	api.Jobs_Submit_FullMethodName:  {},
-	api.Jobs_List_FullMethodName:    {},
-	api.Jobs_Status_FullMethodName:  {},
+// second Cancel finds the job cancelled, a second Pause or Resume another turn,
+// the rest only read.
+var leaderCalls = map[string]struct{ alone, fresh bool }{
+	api.Jobs_Submit_FullMethodName:  {fresh: true},
+	api.Jobs_List_FullMethodName:    {fresh: true},
+	api.Jobs_Status_FullMethodName:  {fresh: true},
 	api.Jobs_Watch_FullMethodName:   {},
 	api.Jobs_Logs_FullMethodName:    {},
-	api.Jobs_Cancel_FullMethodName:  {},
+	api.Jobs_Cancel_FullMethodName:  {fresh: true},
+	api.Jobs_Pause_FullMethodName:   {fresh: true},
+	api.Jobs_Resume_FullMethodName:  {fresh: true},
 	api.Jobs_Model_FullMethodName:   {alone: true},
 	api.Jobs_Rows_FullMethodName:    {},
 	api.Jobs_Cluster_FullMethodName: {alone: true},
@@ -57,6 +63,7 @@ type forwarder struct {
 	replica interface {
 		Leader() (id, address string, term uint64)
 		IsLeader() bool
+		Fresh(ctx context.Context) error
 		Changed() <-chan struct{}
 	}
 	conn     func(address string) (grpc.ClientConnInterface, error)
@@ -134,7 +141,9 @@ func (f *forwarder) atLeader(ctx context.Context, method string, n notes,
 		err := errLeaderMoved
 		switch {
 		case f.replica.IsLeader():
-			err = local(ctx)
+			if !leaderCalls[method].fresh || f.replica.Fresh(ctx) == nil {
+				err = local(ctx)
+			}
 		case !forwarded && id != "" && id != f.id && address != "":
 			err = f.remote(ctx, id, address, remote)
 		}

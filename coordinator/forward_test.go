@@ -39,6 +39,49 @@ func TestFollowerPassesCallsOn(t *testing.T) {
 	}
 }
 
+// TestDeposedLeaderAnswersNothing: a leader that does not know yet that another
+// one was elected has nobody's word for it, and neither decides nor shows what
+// may be outdated; once it knows, the call goes on at the new leader.
+func TestDeposedLeaderAnswersNothing(t *testing.T) {
+	c := startCluster(t, 2)
+	job := c.submit("r1")
+	other, err := c.jobs("r1").Submit(c.ctx(), &api.SubmitRequest{RequestId: "request-of-a-test-02", JobFile: []byte(digitsJob)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.group.update(func() { c.fakes["r1"].deposed = true })
+	answered := make(chan error)
+	calls := []func(api.JobsClient) error{
+		func(j api.JobsClient) error { _, err := j.Status(c.ctx(), &api.JobRequest{Job: job}); return err },
+		func(j api.JobsClient) error { _, err := j.List(c.ctx(), &api.ListRequest{}); return err },
+		func(j api.JobsClient) error { _, err := j.Pause(c.ctx(), &api.TurnRequest{Job: job}); return err },
+		func(j api.JobsClient) error { _, err := j.Resume(c.ctx(), &api.TurnRequest{Job: job}); return err },
+		func(j api.JobsClient) error {
+			_, err := j.Cancel(c.ctx(), &api.JobRequest{Job: other.Job.Job})
+			return err
+		},
+		func(j api.JobsClient) error {
+			_, err := j.Submit(c.ctx(), &api.SubmitRequest{RequestId: "request-of-a-test-03", JobFile: []byte(digitsJob)})
+			return err
+		},
+	}
+	for i, call := range calls {
+		asked := c.jobs([]string{"r1", "r2"}[i%2])
+		go func() { answered <- call(asked) }()
+	}
+	select {
+	case err := <-answered:
+		t.Fatalf("answered by a deposed leader: %v", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	c.group.lead("r2")
+	for range calls {
+		if err := <-answered; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestCallWaitsForALeader(t *testing.T) {
 	c := startCluster(t, 2)
 	c.group.lead("")

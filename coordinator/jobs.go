@@ -33,11 +33,53 @@ func (s *jobService) Cancel(ctx context.Context, req *api.JobRequest) (*api.JobS
 	if err != nil || ended(j) {
 		return j, err
 	}
-	err = s.propose(ctx, &api.Entry{Body: &api.Entry_JobCancel{JobCancel: &api.JobCancel{Job: j.GetJob()}}})
-	if err != nil {
+	return s.decide(ctx, j, &api.Entry{Body: &api.Entry_JobCancel{JobCancel: &api.JobCancel{Job: j.GetJob()}}})
+}
+
+func (s *jobService) Pause(ctx context.Context, req *api.TurnRequest) (*api.JobStatus, error) {
+	j, turn, err := s.turn(req, "paused")
+	if err != nil || turn != j.GetTurn() || onHold(j) {
+		return j, err
+	}
+	return s.decide(ctx, j, &api.Entry{Body: &api.Entry_JobPause{JobPause: &api.JobPause{Job: j.GetJob(), Turn: turn}}})
+}
+
+func (s *jobService) Resume(ctx context.Context, req *api.TurnRequest) (*api.JobStatus, error) {
+	j, turn, err := s.turn(req, "resumed")
+	if err != nil || turn != j.GetTurn() || !onHold(j) {
+		return j, err
+	}
+	return s.decide(ctx, j, &api.Entry{Body: &api.Entry_JobResume{JobResume: &api.JobResume{Job: j.GetJob(), Turn: turn}}})
+}
+
+// turn finds the job that is to be paused or resumed, and the turn at which that
+// was decided.
+func (s *jobService) turn(req *api.TurnRequest, what string) (j *api.JobStatus, turn uint64, err error) {
+	if j, err = s.job(req.GetJob()); err != nil {
+		return nil, 0, err
+	}
+	if ended(j) {
+		return nil, 0, status.Errorf(codes.FailedPrecondition, "job %s has ended and cannot be %s: submit it again to train once more", j.GetJob(), what)
+	}
+	turn = j.GetTurn()
+	if req.Turn != nil {
+		turn = req.GetTurn()
+	}
+	return j, turn, nil
+}
+
+// onHold reports whether a job is paused, or will be in a moment.
+func onHold(j *api.JobStatus) bool {
+	return j.GetPhase() == api.Phase_PHASE_PAUSED || j.GetPhase() == api.Phase_PHASE_PAUSING
+}
+
+// decide writes a decision on a job to the log and returns the job's status
+// after it.
+func (s *jobService) decide(ctx context.Context, j *api.JobStatus, e *api.Entry) (*api.JobStatus, error) {
+	if err := s.propose(ctx, e); err != nil {
 		return nil, err
 	}
-	return s.job(req.GetJob())
+	return s.job(j.GetJob())
 }
 
 func (s *jobService) Cluster(ctx context.Context, _ *api.ClusterRequest) (*api.ClusterStatus, error) {

@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -157,6 +159,46 @@ func TestCancelTwice(t *testing.T) {
 	wantCode(t, err, codes.NotFound)
 	_, err = c.jobs("r1").Cancel(c.ctx(), &api.JobRequest{})
 	wantCode(t, err, codes.InvalidArgument)
+}
+
+// TestPauseAndResumeOnce: a call that is made again, or late, after others have
+// decided too, changes nothing.
+func TestPauseAndResumeOnce(t *testing.T) {
+	c := startCluster(t, 2)
+	id := c.submit("r1")
+	jobs := c.jobs("r2")
+	turn := func(n uint64) *api.TurnRequest { return &api.TurnRequest{Job: id, Turn: &n} }
+	type call = func(context.Context, *api.TurnRequest, ...grpc.CallOption) (*api.JobStatus, error)
+	for i, tt := range []struct {
+		call  call
+		req   *api.TurnRequest
+		phase api.Phase
+		turn  uint64 // after it
+	}{
+		{jobs.Resume, turn(0), api.Phase_PHASE_QUEUED, 0},
+		{jobs.Pause, turn(0), api.Phase_PHASE_PAUSED, 1},
+		{jobs.Pause, turn(0), api.Phase_PHASE_PAUSED, 1},
+		{jobs.Pause, turn(1), api.Phase_PHASE_PAUSED, 1},
+		{jobs.Resume, turn(1), api.Phase_PHASE_QUEUED, 2},
+		{jobs.Pause, turn(0), api.Phase_PHASE_QUEUED, 2}, // a retry of long ago
+		{jobs.Resume, turn(1), api.Phase_PHASE_QUEUED, 2},
+		{jobs.Pause, turn(7), api.Phase_PHASE_QUEUED, 2},
+		{jobs.Pause, &api.TurnRequest{Job: id}, api.Phase_PHASE_PAUSED, 3},
+		{jobs.Resume, &api.TurnRequest{Job: id}, api.Phase_PHASE_QUEUED, 4},
+	} {
+		if j, err := tt.call(c.ctx(), tt.req); err != nil || j.Phase != tt.phase || j.Turn != tt.turn {
+			t.Errorf("call %d: %v at turn %d, %v; want %v at turn %d", i, j.GetPhase(), j.GetTurn(), err, tt.phase, tt.turn)
+		}
+	}
+	c.group.set(id, func(j *api.JobStatus) { j.Phase = api.Phase_PHASE_FINISHED })
+	for _, call := range []call{jobs.Pause, jobs.Resume} {
+		_, err := call(c.ctx(), turn(4))
+		wantCode(t, err, codes.FailedPrecondition)
+		_, err = call(c.ctx(), &api.TurnRequest{Job: "nobody"})
+		wantCode(t, err, codes.NotFound)
+		_, err = call(c.ctx(), &api.TurnRequest{})
+		wantCode(t, err, codes.InvalidArgument)
+	}
 }
 
 func TestLogsMergeAllReplicas(t *testing.T) {

@@ -16,6 +16,9 @@ type replica interface {
 	// Leader returns empty strings while no leader is known.
 	Leader() (id, address string, term uint64)
 	IsLeader() bool
+	// Fresh returns nil once a majority has confirmed, after the call, that this
+	// replica leads.
+	Fresh(ctx context.Context) error
 	// Propose returns once e is applied here; only the leader may call it.
 	Propose(ctx context.Context, e *api.Entry) error
 	// Control returns a copy of what Raft holds, as applied here.

@@ -67,7 +67,16 @@ func (c *control) Apply(l *raft.Log) any {
 	return nil
 }
 
+// apply carries out an entry, and lets the next job run where that made room.
 func (c *control) apply(e *api.Entry) change {
+	made := c.carryOut(e)
+	if r := c.current(); r != nil && r.Phase == api.Phase_PHASE_QUEUED && r.Start != nil {
+		r.Phase = api.Phase_PHASE_RUNNING // it was paused, and it is its turn
+	}
+	return made
+}
+
+func (c *control) carryOut(e *api.Entry) change {
 	switch b := e.Body.(type) {
 	case *api.Entry_JobSubmit:
 		return change{job: c.submit(b.JobSubmit, e.UnixNanos)}
@@ -82,6 +91,7 @@ func (c *control) apply(e *api.Entry) change {
 	case *api.Entry_CheckpointRecord:
 		if r := c.running(b.CheckpointRecord.Job); r != nil && b.CheckpointRecord.Step > r.Checkpoint.GetStep() {
 			r.Checkpoint = b.CheckpointRecord
+			c.settlePause(r)
 			return change{job: r}
 		}
 	case *api.Entry_JobCancel:
@@ -93,31 +103,63 @@ func (c *control) apply(e *api.Entry) change {
 		}
 	case *api.Entry_JobFailed:
 		return change{job: c.end(b.JobFailed.Job, api.Phase_PHASE_FAILED, b.JobFailed.Reason, e.UnixNanos)}
+	case *api.Entry_JobPause:
+		return change{job: c.pause(b.JobPause)}
+	case *api.Entry_JobPaused:
+		return change{job: c.paused(b.JobPaused)}
+	case *api.Entry_JobResume:
+		return change{job: c.resume(b.JobResume)}
 	}
 	return change{}
 }
 
 // record returns a copy of a job's record, nil if there is no such job.
 func (c *control) record(id string) *api.JobRecord {
+	r, _ := c.recordOf(id)
+	return r
+}
+
+// recordOf returns a copy of a job's record, nil if there is no such job, and the
+// id of the active job at that time, "" without one.
+func (c *control) recordOf(id string) (r *api.JobRecord, active string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if r := c.find(id); r != nil {
+	if r = c.find(id); r != nil {
+		r = proto.CloneOf(r)
+	}
+	return r, c.current().GetSubmit().GetJob()
+}
+
+// jobs returns copies of all records and the id of the active job.
+func (c *control) jobs() (all []*api.JobRecord, active string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return proto.CloneOf(c.state).Jobs, c.current().GetSubmit().GetJob()
+}
+
+// active returns a copy of the record of the job that the cluster works on; nil
+// without one.
+func (c *control) active() *api.JobRecord {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r := c.current(); r != nil {
 		return proto.CloneOf(r)
 	}
 	return nil
 }
 
-// active returns a copy of the record of the job that the cluster works on: the
-// first that has not ended; nil without one.
-func (c *control) active() *api.JobRecord {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+// current is the job that runs, else the first that waits in the queue.
+func (c *control) current() *api.JobRecord {
+	var next *api.JobRecord
 	for _, r := range c.state.Jobs {
-		if !ended(r.Phase) {
-			return proto.CloneOf(r)
+		switch {
+		case running(r.Phase):
+			return r
+		case next == nil && r.Phase == api.Phase_PHASE_QUEUED:
+			next = r
 		}
 	}
-	return nil
+	return next
 }
 
 func (c *control) find(id string) *api.JobRecord {
@@ -130,10 +172,15 @@ func (c *control) find(id string) *api.JobRecord {
 }
 
 func (c *control) running(id string) *api.JobRecord {
-	if r := c.find(id); r != nil && r.Phase == api.Phase_PHASE_RUNNING {
+	if r := c.find(id); r != nil && running(r.Phase) {
 		return r
 	}
 	return nil
+}
+
+// running reports whether a job has steps under way; a pausing one still has.
+func running(p api.Phase) bool {
+	return p == api.Phase_PHASE_RUNNING || p == api.Phase_PHASE_PAUSING
 }
 
 func (c *control) submit(s *api.JobSubmit, now int64) *api.JobRecord {
@@ -150,8 +197,8 @@ func (c *control) submit(s *api.JobSubmit, now int64) *api.JobRecord {
 
 func (c *control) start(s *api.JobStart, now int64) *api.JobRecord {
 	r := c.find(s.Job)
-	if r == nil || r.Phase != api.Phase_PHASE_QUEUED {
-		return nil
+	if r == nil || r.Phase != api.Phase_PHASE_QUEUED || r != c.current() {
+		return nil // a job that was resumed may have taken its turn
 	}
 	r.Phase, r.Start, r.Chain, r.StartedUnixNanos = api.Phase_PHASE_RUNNING, s, s.Chain, now
 	r.LastDigest = s.StateDigest
@@ -164,6 +211,65 @@ func (c *control) end(id string, phase api.Phase, reason string, now int64) *api
 		return nil
 	}
 	r.Phase, r.Reason, r.EndedUnixNanos = phase, reason, now
+	return r
+}
+
+// pause stops a job, if its turn is still the one at which that was decided. One
+// that has steps under way comes to rest first.
+func (c *control) pause(p *api.JobPause) *api.JobRecord {
+	r := c.find(p.Job)
+	if r == nil || r.Turn != p.Turn {
+		return nil
+	}
+	switch r.Phase {
+	case api.Phase_PHASE_QUEUED:
+		r.Phase = api.Phase_PHASE_PAUSED
+	case api.Phase_PHASE_RUNNING:
+		r.Phase, r.RestStep = api.Phase_PHASE_PAUSING, 0
+	default:
+		return nil
+	}
+	r.Turn++
+	return r
+}
+
+// paused notes where a pausing job rests. A replica that was out of reach may
+// turn out to hold a later step, which then is committed and takes its place.
+func (c *control) paused(p *api.JobPaused) *api.JobRecord {
+	r := c.find(p.Job)
+	if r == nil || r.Phase != api.Phase_PHASE_PAUSING || r.Committed != p.Step {
+		return nil
+	}
+	r.RestStep = p.Step
+	c.settlePause(r)
+	return r
+}
+
+// settlePause ends the pausing of a job whose resting place is on a majority's
+// disks; that of a job without steps is the initial state.
+func (c *control) settlePause(r *api.JobRecord) {
+	if r.Phase == api.Phase_PHASE_PAUSING && r.RestStep == r.Committed && r.Checkpoint.GetStep() == r.Committed {
+		r.Phase = api.Phase_PHASE_PAUSED
+	}
+}
+
+// resume lets a job go on, if its turn is still the one at which that was
+// decided: from the queue, or where it is if it was not at rest yet.
+func (c *control) resume(p *api.JobResume) *api.JobRecord {
+	r := c.find(p.Job)
+	if r == nil || r.Turn != p.Turn {
+		return nil
+	}
+	switch r.Phase {
+	case api.Phase_PHASE_PAUSED:
+		r.Phase = api.Phase_PHASE_QUEUED
+	case api.Phase_PHASE_PAUSING:
+		r.Phase = api.Phase_PHASE_RUNNING
+	default:
+		return nil
+	}
+	r.RestStep = 0
+	r.Turn++
 	return r
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"strings"
 	"testing"
 
 	"github.com/hashicorp/raft"
@@ -70,11 +71,24 @@ func cancelEntry(id string) *api.Entry {
 	return &api.Entry{Body: &api.Entry_JobCancel{JobCancel: &api.JobCancel{Job: id}}}
 }
 
+func pauseEntry(id string, turn uint64) *api.Entry {
+	return &api.Entry{Body: &api.Entry_JobPause{JobPause: &api.JobPause{Job: id, Turn: turn}}}
+}
+
+func pausedEntry(id string, step uint64) *api.Entry {
+	return &api.Entry{Body: &api.Entry_JobPaused{JobPaused: &api.JobPaused{Job: id, Step: step}}}
+}
+
+func resumeEntry(id string, turn uint64) *api.Entry {
+	return &api.Entry{Body: &api.Entry_JobResume{JobResume: &api.JobResume{Job: id, Turn: turn}}}
+}
+
 // drawEntry is any entry for one of two jobs, often out of turn.
 func drawEntry(t *rapid.T) *api.Entry {
 	id := rapid.SampledFrom([]string{"a", "b"}).Draw(t, "job")
 	step := rapid.IntRange(0, 20).Draw(t, "step")
-	switch rapid.IntRange(0, 12).Draw(t, "kind") {
+	turn := uint64(rapid.IntRange(0, 3).Draw(t, "turn"))
+	switch rapid.IntRange(0, 15).Draw(t, "kind") {
 	case 0, 1:
 		return submitEntry(id)
 	case 2, 3:
@@ -88,6 +102,12 @@ func drawEntry(t *rapid.T) *api.Entry {
 	case 7:
 		return cancelEntry(id)
 	case 8:
+		return pauseEntry(id, turn)
+	case 9:
+		return pausedEntry(id, uint64(step))
+	case 10:
+		return resumeEntry(id, turn)
+	case 11:
 		return &api.Entry{Body: &api.Entry_DataCommit{DataCommit: &api.DataCommit{ManifestDigest: []byte{byte(step)}}}}
 	default:
 		return commitEntry(id, rapid.IntRange(0, 6).Draw(t, "first"), rapid.IntRange(0, 4).Draw(t, "rows"))
@@ -109,6 +129,7 @@ func TestEntriesCountOnce(t *testing.T) {
 			for _, r := range once.state.Jobs {
 				checkRecord(t, r)
 			}
+			checkQueue(t, once.state.Jobs)
 		}
 		s, err := once.Snapshot()
 		if err != nil {
@@ -135,6 +156,23 @@ func checkRecord(t *rapid.T, r *api.JobRecord) {
 	}
 	if want := commitEntry("a", int(r.Committed), 1).GetStepCommit().ChainBefore; !bytes.Equal(r.Chain, want) {
 		t.Fatalf("%d steps are committed with chain %x, want %x", r.Committed, r.Chain, want)
+	}
+}
+
+// checkQueue: one job runs at a time, and one whose turn it is goes on.
+func checkQueue(t *rapid.T, jobs []*api.JobRecord) {
+	active := 0
+	var next *api.JobRecord
+	for _, r := range jobs {
+		switch {
+		case running(r.Phase):
+			active++
+		case r.Phase == api.Phase_PHASE_QUEUED && next == nil:
+			next = r
+		}
+	}
+	if active > 1 || (active == 0 && next.GetStart() != nil) {
+		t.Fatalf("%d jobs run, the next one is %v", active, next)
 	}
 }
 
@@ -191,6 +229,13 @@ func TestEntriesOutOfTurnAreNoOps(t *testing.T) {
 		"cancel of an ended":    cancelEntry("done"),
 		"fail of an ended":      failEntry("done"),
 		"commit for an ended":   commitEntry("done", 0, 1),
+		"pause at another turn": pauseEntry("a", 1),
+		"pause of no job":       pauseEntry("x", 0),
+		"pause of an ended":     pauseEntry("done", 0),
+		"at rest while running": pausedEntry("a", 2),
+		"resume of a running":   resumeEntry("a", 0),
+		"resume of an ended":    resumeEntry("done", 0),
+		"resume of no job":      resumeEntry("x", 0),
 		"nothing at all":        {},
 	} {
 		c := newFSM()
@@ -203,6 +248,152 @@ func TestEntriesOutOfTurnAreNoOps(t *testing.T) {
 			t.Errorf("%s: told %v, %v", name, told, c.snapshot())
 		}
 	}
+}
+
+// TestPauseAndResume tells what becomes of a job's phase, entry by entry.
+func TestPauseAndResume(t *testing.T) {
+	const (
+		queued, going, pausing, paused = api.Phase_PHASE_QUEUED, api.Phase_PHASE_RUNNING, api.Phase_PHASE_PAUSING, api.Phase_PHASE_PAUSED
+		finished, failed, cancelled    = api.Phase_PHASE_FINISHED, api.Phase_PHASE_FAILED, api.Phase_PHASE_CANCELLED
+	)
+	type moment struct {
+		entry *api.Entry
+		phase api.Phase // of job a, after the entry
+	}
+	end := uint64(simRecipe(4).Sequence().Len())
+	for name, story := range map[string][]moment{
+		"before it starts": {
+			{pauseEntry("a", 0), paused},
+			{startEntry("a"), paused},
+			{resumeEntry("a", 1), queued},
+			{startEntry("a"), going},
+		},
+		"before its first step": {
+			{startEntry("a"), going},
+			{pauseEntry("a", 0), pausing},
+			{pausedEntry("a", 0), paused},
+			{resumeEntry("a", 1), going},
+			{commitEntry("a", 0, 2), going},
+		},
+		"what is out is committed first": {
+			{startEntry("a"), going},
+			{commitEntry("a", 0, 2), going},
+			{pauseEntry("a", 0), pausing},
+			{pausedEntry("a", 3), pausing},
+			{commitEntry("a", 2, 1), pausing},
+			{checkpointEntry("a", 2), pausing},
+			{pausedEntry("a", 3), pausing},
+			{checkpointEntry("a", 3), paused},
+			{commitEntry("a", 3, 1), paused},
+			{resumeEntry("a", 1), going},
+			{commitEntry("a", 3, 1), going},
+		},
+		"the checkpoint is there already": {
+			{startEntry("a"), going},
+			{commitEntry("a", 0, 2), going},
+			{checkpointEntry("a", 2), going},
+			{pauseEntry("a", 0), pausing},
+			{pausedEntry("a", 2), paused},
+		},
+		"a replica held a later step": {
+			{startEntry("a"), going},
+			{commitEntry("a", 0, 2), going},
+			{pauseEntry("a", 0), pausing},
+			{pausedEntry("a", 2), pausing},
+			{commitEntry("a", 2, 1), pausing},
+			{checkpointEntry("a", 2), pausing},
+			{pausedEntry("a", 3), pausing},
+			{checkpointEntry("a", 3), paused},
+		},
+		"resumed before it rests": {
+			{startEntry("a"), going},
+			{commitEntry("a", 0, 2), going},
+			{pauseEntry("a", 0), pausing},
+			{pausedEntry("a", 2), pausing},
+			{resumeEntry("a", 1), going},
+			{checkpointEntry("a", 2), going},
+			{pausedEntry("a", 2), going},
+			{pauseEntry("a", 2), pausing},
+			{pausedEntry("a", 2), paused},
+		},
+		"twice, and late": {
+			{pauseEntry("a", 0), paused},
+			{pauseEntry("a", 0), paused},
+			{pauseEntry("a", 1), paused},
+			{resumeEntry("a", 1), queued},
+			{resumeEntry("a", 1), queued},
+			{resumeEntry("a", 2), queued},
+			{pauseEntry("a", 0), queued},
+			{pauseEntry("a", 2), paused},
+			{resumeEntry("a", 1), paused},
+		},
+		"cancelled while pausing": {
+			{startEntry("a"), going},
+			{commitEntry("a", 0, 2), going},
+			{pauseEntry("a", 0), pausing},
+			{cancelEntry("a"), cancelled},
+			{commitEntry("a", 2, 1), cancelled},
+			{pausedEntry("a", 2), cancelled},
+			{resumeEntry("a", 1), cancelled},
+		},
+		"cancelled while paused": {
+			{pauseEntry("a", 0), paused},
+			{cancelEntry("a"), cancelled},
+			{resumeEntry("a", 1), cancelled},
+		},
+		"diverged while pausing": {
+			{startEntry("a"), going},
+			{pauseEntry("a", 0), pausing},
+			{failEntry("a"), failed},
+		},
+		"after its last step": {
+			{startEntry("a"), going},
+			{commitEntry("a", 0, int(end)), going},
+			{pauseEntry("a", 0), pausing},
+			{finishEntry("a", end), finished},
+			{pauseEntry("a", 1), finished},
+		},
+	} {
+		c := newFSM()
+		give(c, submitEntry("a"))
+		for i, m := range story {
+			give(c, m.entry)
+			if got := c.record("a").Phase; got != m.phase {
+				t.Errorf("%s: %v after entry %d (%v), want %v", name, got, i, m.entry, m.phase)
+			}
+		}
+	}
+}
+
+// TestQueueOfPausedJobs: jobs take their turns in the order of submission,
+// whether they have run before or not.
+func TestQueueOfPausedJobs(t *testing.T) {
+	c := newFSM()
+	expect := func(want string, entries ...*api.Entry) {
+		t.Helper()
+		give(c, entries...)
+		got := ""
+		for _, r := range c.state.Jobs {
+			got += r.Submit.Job + " " + strings.ToLower(strings.TrimPrefix(r.Phase.String(), "PHASE_")) + ", "
+		}
+		if r := c.active(); r != nil {
+			got += r.Submit.Job
+		}
+		if got != want {
+			t.Errorf("%s\nwant %s", got, want)
+		}
+	}
+	expect("a running, b queued, c queued, a", submitEntry("a"), submitEntry("b"), submitEntry("c"), startEntry("a"))
+	expect("a running, b queued, c queued, a", startEntry("b")) // not its turn
+	expect("a paused, b queued, c queued, b", pauseEntry("a", 0), pausedEntry("a", 0))
+	expect("a paused, b running, c queued, b", startEntry("b"))
+	expect("a queued, b running, c queued, b", resumeEntry("a", 1)) // it waits for b
+	expect("a running, b cancelled, c queued, a", cancelEntry("b"))
+	expect("a paused, b cancelled, c queued, c", pauseEntry("a", 2), pausedEntry("a", 0))
+	expect("a running, b cancelled, c queued, a", resumeEntry("a", 3)) // before c, which has not started
+	expect("a running, b cancelled, c queued, a", startEntry("c"))     // an entry that was on its way
+	expect("a cancelled, b cancelled, c queued, c", cancelEntry("a"))
+	expect("a cancelled, b cancelled, c paused, ", pauseEntry("c", 0))
 }
 
 // A committed range comes out as rows, once, and moves the head.

@@ -37,6 +37,9 @@ func (r *Replica) log(id, text string) {
 func (r *Replica) logPath(id string) string { return filepath.Join(r.jobDir(id), "events.log") }
 
 func appendLine(path string, line []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { // a job that has not run has no folder yet
+		return err
+	}
 	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err

@@ -74,8 +74,16 @@ func (l *leader) tick() {
 	if l.m.running() {
 		l.replan()
 		l.fan.push()
-		l.wantMissing()
+		if !l.resting() {
+			l.wantMissing()
+		}
 	}
+}
+
+// resting reports whether the job is to be paused and publishes nothing more:
+// only steps that were committed and then lost by all are computed again.
+func (l *leader) resting() bool {
+	return l.m.pausing() && l.m.keeper.Step() >= int(l.m.record.Committed)
 }
 
 func (l *leader) advance() {
@@ -94,7 +102,7 @@ func (l *leader) advance() {
 		l.m.apply(g)
 		l.m.acknowledge()
 	}
-	if l.m.running() && k.Step() < l.m.job.Sequence.Len() {
+	if l.m.running() && !l.resting() && k.Step() < l.m.job.Sequence.Len() {
 		l.step()
 	}
 	l.log.propose()
@@ -291,6 +299,8 @@ func (l *leader) waiting() string {
 		return "preparing the first state"
 	case !l.adopted:
 		return "asking the other replicas what they hold"
+	case l.resting():
+		return l.log.waitingToRest()
 	case l.plan.waiting != "":
 		return l.plan.waiting
 	case l.ready == nil || l.m.now-l.movedAt < long:

@@ -180,7 +180,10 @@ func (m *Machine) send(subject string, e *api.Envelope, data []float32) {
 	m.do(Send{subject, bus.Message{Envelope: e, Data: data}})
 }
 
-func (m *Machine) running() bool { return m.record.Phase == api.Phase_PHASE_RUNNING }
+// running reports whether steps are under way; a pausing job's still are.
+func (m *Machine) running() bool { return running(m.record.Phase) }
+
+func (m *Machine) pausing() bool { return m.record.Phase == api.Phase_PHASE_PAUSING }
 
 func (m *Machine) advance() {
 	switch {
@@ -280,8 +283,8 @@ func (m *Machine) gradientChunk(msg bus.Message, c *api.Gradient) {
 
 // recorded takes note of what the log says of the job.
 func (m *Machine) recorded(r *api.JobRecord) {
-	if m.lead != nil && !m.running() && r.Phase == api.Phase_PHASE_RUNNING {
-		m.note("started: recipe %s, initial state %x", m.job.Hash, r.Start.StateDigest)
+	if m.lead != nil {
+		m.notePhase(r)
 	}
 	if m.lead != nil && r.Checkpoint.GetStep() > m.record.Checkpoint.GetStep() {
 		m.note("checkpoint at step %d is on a majority's disks", r.Checkpoint.Step)
@@ -289,9 +292,25 @@ func (m *Machine) recorded(r *api.JobRecord) {
 	m.record = r
 	if m.keeper != nil {
 		m.forgetRows()
+		if m.pausing() {
+			m.checkpoint() // where it rests is known now
+		}
 	}
 	if m.lead != nil {
 		m.lead.recorded()
+	}
+}
+
+// notePhase writes down what the log has decided of the job.
+func (m *Machine) notePhase(r *api.JobRecord) {
+	switch before := m.record.Phase; {
+	case r.Phase == before:
+	case r.Phase == api.Phase_PHASE_PAUSING:
+		m.note("pausing: no step after the %d committed ones and those that are out", r.Committed)
+	case r.Phase == api.Phase_PHASE_RUNNING && running(before):
+		m.note("not paused after all: going on")
+	case r.Phase == api.Phase_PHASE_RUNNING:
+		m.note("started: recipe %s, initial state %x", m.job.Hash, r.Start.StateDigest)
 	}
 }
 

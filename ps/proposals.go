@@ -2,6 +2,7 @@ package ps
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -92,6 +93,8 @@ func (p *proposals) propose() {
 			p.append(&api.Entry{Body: &api.Entry_CheckpointRecord{CheckpointRecord: c}})
 		} else if f := p.finish(); f != nil {
 			p.append(&api.Entry{Body: &api.Entry_JobFinished{JobFinished: f}})
+		} else if r := p.rest(); r != nil {
+			p.append(&api.Entry{Body: &api.Entry_JobPaused{JobPaused: r}})
 		}
 	}
 }
@@ -138,7 +141,7 @@ func (p *proposals) commit() *api.StepCommit {
 		return nil
 	}
 	last := int(rows[n-1].Step)+1 == m.job.Sequence.Len()
-	if n < commitRows && p.lag() < commitEvery && len(p.times) > 0 && !last {
+	if n < commitRows && p.lag() < commitEvery && len(p.times) > 0 && !last && !m.pausing() {
 		return nil
 	}
 	return newCommit(m.job.ID, rows[:n])
@@ -224,4 +227,27 @@ func (p *proposals) finish() *api.JobFinished {
 	}
 	d := m.keeper.Digest()
 	return &api.JobFinished{Job: m.job.ID, Step: end, StateDigest: d[:]}
+}
+
+// rest says where a pausing job has come to rest: all that was published is
+// committed. After its last step there is nothing to pause.
+func (p *proposals) rest() *api.JobPaused {
+	m := p.leader.m
+	at := m.record.Committed
+	if !m.pausing() || uint64(m.keeper.Step()) != at || at >= uint64(m.job.Sequence.Len()) || (at > 0 && m.record.RestStep == at) {
+		return nil
+	}
+	return &api.JobPaused{Job: m.job.ID, Step: at}
+}
+
+// waitingToRest says what keeps a pausing job from being paused.
+func (p *proposals) waitingToRest() string {
+	m := p.leader.m
+	switch step := m.keeper.Step(); {
+	case step > int(m.record.Committed) && p.leader.received() < step:
+		return "pausing: waiting for replicas to hold the last gradient: " + strings.Join(p.leader.lacking(), ", ")
+	case step > int(m.record.Committed) || m.record.RestStep == 0:
+		return "pausing: waiting for the Raft log to commit"
+	}
+	return fmt.Sprintf("pausing: waiting for a majority to have the checkpoint at step %d", m.record.RestStep)
 }

@@ -81,9 +81,9 @@ type Replica struct {
 	leading atomic.Pointer[role]
 	mu      sync.Mutex
 	changed chan struct{}
-	closing bool // no more entries are proposed
+	closing bool // Raft is asked for nothing more
 
-	proposals sync.WaitGroup // entries that Raft has not answered
+	proposals sync.WaitGroup // entries and other questions that Raft has not answered
 }
 
 // role is what this replica knows of the leadership.
@@ -267,22 +267,31 @@ func (r *Replica) watch(c change) {
 	}
 	r.post(func() {
 		r.dirty = true
-		if c.job != nil && ended(c.job.Phase) && r.role.leading {
-			r.log(c.job.Submit.Job, ending(c.job))
+		if text := turning(c.job); text != "" && r.role.leading {
+			r.log(c.job.Submit.Job, text)
 		}
 		r.refresh()
 	})
 }
 
-// ending is the last line of a job's log.
-func ending(j *api.JobRecord) string {
-	switch j.Phase {
+// turning is the line of a job's log about the end of its work, for good or for
+// a while; "" where it goes on, or j is nil.
+func turning(j *api.JobRecord) string {
+	switch j.GetPhase() {
 	case api.Phase_PHASE_FINISHED:
 		return fmt.Sprintf("finished after %d steps: state %x", j.Committed, j.LastDigest)
 	case api.Phase_PHASE_FAILED:
 		return fmt.Sprintf("failed after %d committed steps: %s", j.Committed, j.Reason)
+	case api.Phase_PHASE_CANCELLED:
+		return fmt.Sprintf("cancelled after %d committed steps", j.Committed)
+	case api.Phase_PHASE_PAUSED:
+		return fmt.Sprintf("paused after %d committed steps", j.Committed)
+	case api.Phase_PHASE_QUEUED:
+		if j.Turn > 0 {
+			return "resumed: it goes on when its turn comes"
+		}
 	}
-	return fmt.Sprintf("cancelled after %d committed steps", j.Committed)
+	return ""
 }
 
 // refresh follows the control FSM: it starts the active job's runner, tells it
@@ -370,7 +379,7 @@ func (r *Replica) Propose(ctx context.Context, e *api.Entry) error {
 	if len(b) > maxEntryBytes {
 		return fmt.Errorf("an entry of %d bytes is too long, the limit is %d: shorten the job file", len(b), maxEntryBytes)
 	}
-	future, answered, err := r.apply(b, wait)
+	future, answered, err := ask(r, func() raft.ApplyFuture { return r.raft.Apply(b, wait) })
 	if err != nil {
 		return err
 	}
@@ -393,10 +402,10 @@ func (r *Replica) Propose(ctx context.Context, e *api.Entry) error {
 	}
 }
 
-// apply appends to the log, and watches for the answer beside the caller. Raft
-// answers as long as it runs; of entries that are under way when it shuts down it
-// may forget some, and so Run waits for the answers before that and takes no more.
-func (r *Replica) apply(entry []byte, wait time.Duration) (raft.ApplyFuture, <-chan error, error) {
+// ask asks Raft for something and watches for the answer beside the caller. Raft
+// answers as long as it runs; of what is under way when it shuts down it may
+// forget some, and so Run waits for the answers before that and asks no more.
+func ask[F raft.Future](r *Replica, begin func() F) (future F, answered <-chan error, err error) {
 	r.mu.Lock()
 	closing := r.closing
 	if !closing {
@@ -404,18 +413,18 @@ func (r *Replica) apply(entry []byte, wait time.Duration) (raft.ApplyFuture, <-c
 	}
 	r.mu.Unlock()
 	if closing {
-		return nil, nil, ErrNotLeader
+		return future, nil, ErrNotLeader
 	}
-	answered := make(chan error, 1)
-	future := r.raft.Apply(entry, wait)
+	answer := make(chan error, 1)
+	future = begin()
 	go func() {
 		defer r.proposals.Done()
-		answered <- future.Error()
+		answer <- future.Error()
 	}()
-	return future, answered, nil
+	return future, answer, nil
 }
 
-// endProposals waits until Raft has answered all entries under way.
+// endProposals waits until Raft has answered all that is under way.
 func (r *Replica) endProposals() {
 	r.mu.Lock()
 	r.closing = true

@@ -16,12 +16,14 @@ type saves struct {
 	retryAt time.Duration
 }
 
-// checkpoint takes a copy of the state where one is due. Where the disk is slower
+// checkpoint takes a copy of the state where one is due, and where a pausing job
+// rests, so that resuming it computes nothing again. Where the disk is slower
 // than the steps the newest state takes the place of the one before, so that the
 // last state of the job is always written.
 func (m *Machine) checkpoint() {
 	t, every := m.keeper.Step(), int(m.record.Submit.CheckpointEvery)
-	if !m.job.Sequence.CheckpointDue(every, t) || uint64(t) <= m.saved.CheckpointStep {
+	rests := m.pausing() && t > 0 && uint64(t) == m.record.RestStep
+	if !rests && !m.job.Sequence.CheckpointDue(every, t) || uint64(t) <= m.saved.CheckpointStep {
 		return
 	}
 	s := &m.saves

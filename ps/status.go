@@ -86,23 +86,25 @@ func (r *Replica) Control() *api.Control { return r.control.snapshot() }
 
 // Jobs returns all jobs in order of submission.
 func (r *Replica) Jobs() []*api.JobStatus {
-	var all []*api.JobStatus
-	for _, record := range r.control.snapshot().Jobs {
-		all = append(all, r.jobStatus(record))
+	jobs, active := r.control.jobs()
+	all := make([]*api.JobStatus, len(jobs))
+	for i, record := range jobs {
+		all[i] = r.jobStatus(record, active)
 	}
 	return all
 }
 
 // Job returns one job.
 func (r *Replica) Job(id string) (*api.JobStatus, bool) {
-	if record := r.control.record(id); record != nil {
-		return r.jobStatus(record), true
+	if record, active := r.control.recordOf(id); record != nil {
+		return r.jobStatus(record, active), true
 	}
 	return nil, false
 }
 
-// jobStatus joins what the log has with what has happened since.
-func (r *Replica) jobStatus(record *api.JobRecord) *api.JobStatus {
+// jobStatus joins what the log has with what has happened since; active is the
+// job that the cluster works on.
+func (r *Replica) jobStatus(record *api.JobRecord, active string) *api.JobStatus {
 	s := &api.JobStatus{
 		Job: record.Submit.Job, Name: record.Submit.Name, Phase: record.Phase, Reason: record.Reason,
 		Recipe: string(record.Submit.Recipe), JobFile: string(record.Submit.JobFile),
@@ -112,7 +114,7 @@ func (r *Replica) jobStatus(record *api.JobRecord) *api.JobStatus {
 		WorkersUsed: maps.Clone(record.WorkersUsed), DigestStep: record.LastDigestStep,
 		SubmittedUnixNanos: record.SubmittedUnixNanos, StartedUnixNanos: record.StartedUnixNanos, EndedUnixNanos: record.EndedUnixNanos,
 		CheckpointStep: record.Checkpoint.GetStep(), CheckpointSha256: hexOf(record.Checkpoint.GetSha256()),
-		Digest: hexOf(record.LastDigest),
+		Digest: hexOf(record.LastDigest), Turn: record.Turn,
 	}
 	recipe, err := job.ParseRecipe(record.Submit.Recipe)
 	if err != nil {
@@ -123,7 +125,12 @@ func (r *Replica) jobStatus(record *api.JobRecord) *api.JobStatus {
 	s.RecipeHash = recipe.Hash().String()
 	s.Steps, s.Epochs = uint64(seq.Len()), uint32(seq.Epochs)
 	s.TrainingStepsTotal = uint64(seq.Epochs * seq.TrainingPerEpoch())
-	if now := r.live.Load(); now.job == s.Job && !ended(record.Phase) {
+	switch now := r.live.Load(); {
+	case record.Phase == api.Phase_PHASE_PAUSED:
+		s.Reason = fmt.Sprintf("paused: `coordinator job resume %s` lets it go on", s.Job)
+	case record.Phase == api.Phase_PHASE_QUEUED && s.Job != active:
+		s.Reason = fmt.Sprintf("waiting for job %s, which runs before it", active)
+	case now.job == s.Job && !ended(record.Phase):
 		now.addTo(s)
 	}
 	s.HasTestTop5 = s.HasTest && recipe.Data.Classes > 5

@@ -19,7 +19,7 @@ func jobCommand() *cobra.Command {
 		`These commands talk to a cluster that `+"`coordinator serve`"+` made. Any one of its
 coordinators will do: one that does not lead passes the call on.`,
 		submitCommand(&r), listCommand(&r), statusCommand(&r), watchCommand(&r), logsCommand(&r),
-		cancelCommand(&r), modelCommand(&r), historyCommand(&r), ledgerCommand(&r), verifyCommand(&r), diffCommand(&r), plotCommand(&r))
+		pauseCommand(&r), resumeCommand(&r), cancelCommand(&r), modelCommand(&r), historyCommand(&r), ledgerCommand(&r), verifyCommand(&r), diffCommand(&r), plotCommand(&r))
 	r.flags(c, client.DefaultTimeout)
 	return c
 }
@@ -164,8 +164,7 @@ func cancelCommand(r *remote) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				_, err = fmt.Fprintf(c.OutOrStdout(), "job %s is %s at step %d of %d\n", s.GetJob(), phaseName(s.GetPhase()), s.GetStep(), s.GetSteps())
-				return err
+				return printPhase(c.OutOrStdout(), s)
 			})
 		},
 	}

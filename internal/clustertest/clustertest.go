@@ -182,15 +182,6 @@ func (c *Cluster) AddWorker() string {
 	return id
 }
 
-// Cancel cancels a job.
-func (c *Cluster) Cancel(job string) {
-	c.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	_, err := c.client.Cancel(ctx, job)
-	c.must(err, "cancel job %s", job)
-}
-
 // StopReplica ends a replica as SIGTERM does: it hands over what it leads.
 func (c *Cluster) StopReplica(id string) {
 	c.t.Helper()
@@ -282,10 +273,7 @@ func (c *Cluster) Submit(file string, set *data.Set) string {
 // WaitStep waits until a job has done n steps; it must not have ended before.
 func (c *Cluster) WaitStep(job string, n int) {
 	c.t.Helper()
-	s := c.watch(job, func(s *api.JobStatus) bool { return s.Step >= uint64(n) })
-	if s.Step < uint64(n) {
-		c.t.Fatalf("job %s ended at step %d, before step %d: %s", job, s.Step, n, s.Reason)
-	}
+	c.WaitFor(job, func(s *api.JobStatus) bool { return s.Step >= uint64(n) })
 }
 
 // WaitDone waits until a job has finished; any other end fails the test.
