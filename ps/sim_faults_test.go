@@ -35,6 +35,7 @@ func (w *world) fault() {
 		func() { r.lag = mended / 8; w.after(mended, func() { r.lag = 0 }) },
 		func() { w.powerLoss(mended) },
 		func() { w.rollingRestart(mended / 2) },
+		func() { k.foreign = true; k.crash(mended) },
 	}
 	faults[w.rng.IntN(len(faults))]()
 }

@@ -317,7 +317,7 @@ func (r *simReplica) known(t int) *state.Gradient {
 		return nil
 	}
 	g := r.machine.known(t)
-	if g != nil && len(g.Data) > 0 && r.w.plot.flips && r.w.now < r.w.healed && r.w.chance(0.5) {
+	if g != nil && len(g.Data) > 0 && r.w.flips && r.w.now < r.w.healed && r.w.chance(0.5) {
 		r.w.trace("%v: %s gives gradient %d with a bit flipped", r.w.now, r.id, t)
 		r.w.struck++
 		data := append([]float32(nil), g.Data...)

@@ -133,7 +133,7 @@ var scenarios = map[string]scenario{
 		}},
 	},
 	"the last batch is smaller than the micro-batches": {
-		plot: plot{microBatches: 16, script: func(w *world) {
+		plot: plot{workers: 3, microBatches: 16, script: func(w *world) {
 			empty := 0
 			for m := range 16 {
 				if low, high := w.recipe.Sequence().Positions(3, m); low == high {
@@ -265,6 +265,57 @@ func (s scenario) check(seed uint64, trace func(string, ...any)) (failure string
 		failure = s.demand(w)
 	}
 	return failure, w.struck > 0
+}
+
+// deadly are the processes whose deaths are tried at every action: the one that
+// leads, one that follows, and a worker.
+var deadly = map[string]func(w *world, p *process) bool{
+	"leader": func(w *world, p *process) bool { l := w.leader(); return l != nil && p == &l.process },
+	"follower": func(w *world, p *process) bool {
+		l := w.leader()
+		return l != nil && p == &w.replicas[int(l.id[1]-'0')%3].process
+	},
+	"worker": func(w *world, p *process) bool { return p == &w.workers[0].process },
+}
+
+// TestDeathAtEveryAction kills the leader, a follower or a worker before each of
+// its actions from the job's first step to its first evaluation, in turn: between
+// the chunks of a gradient, before its row, a receipt, a proposal, a checkpoint.
+func TestDeathAtEveryAction(t *testing.T) {
+	const seed, last = 3, 6
+	for who, is := range deadly {
+		t.Run(who, func(t *testing.T) {
+			actions := 0
+			for n := 1; ; n++ {
+				count := 0
+				w := newWorld(seed, plot{replicas: 3, workers: 2, microBatches: 8, chunk: 7, calm: true, script: func(w *world) {
+					w.aim = func(p *process, _ any) bool {
+						if most := w.mostAdvanced(); most == 0 || most > last || !is(w, p) {
+							return false
+						}
+						count++
+						if count == n {
+							w.aim, w.struck, p.back = nil, 1, w.between(10*time.Millisecond, 1500*time.Millisecond)
+						}
+						return count == n
+					}
+				}}, silent)
+				if failure := w.run(); failure != "" {
+					t.Errorf("death at action %d: %s", n, failure)
+				}
+				if w.struck == 0 {
+					break
+				}
+				actions++
+				if testing.Short() {
+					n += 7
+				}
+			}
+			if actions < last {
+				t.Errorf("it has %d actions in %d steps", actions, last)
+			}
+		})
+	}
 }
 
 // TestAimedFaults: what could go wrong at the worst moment changes nothing.

@@ -85,6 +85,7 @@ func newWorld(seed uint64, p plot, trace func(string, ...any)) *world {
 		}
 		w.after(w.between(0, from), k.start)
 	}
+	w.flips = p.flips || (!p.calm && w.chance(0.1))
 	w.strike()
 	return w
 }
@@ -171,6 +172,9 @@ func simulate(t *testing.T, first, count uint64) {
 	next.Store(first)
 	begun, told := time.Now(), time.Now()
 	var mu sync.Mutex
+	var longest time.Duration
+	var slowest uint64
+	redone := 0
 	var group sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		group.Go(func() {
@@ -179,8 +183,13 @@ func simulate(t *testing.T, first, count uint64) {
 				if seed >= first+count {
 					return
 				}
-				failure := newWorld(seed, plot{}, silent).run()
+				w := newWorld(seed, plot{}, silent)
+				failure := w.run()
 				mu.Lock()
+				redone += w.holds.redone
+				if w.holds.longest > longest {
+					longest, slowest = w.holds.longest, seed
+				}
 				if failure != "" {
 					failed.Add(1)
 					t.Errorf("seed %d: %s\nreplay it with: go test ./ps -run TestSimulatedFaults -v -sim.seed %d", seed, failure, seed)
@@ -194,6 +203,7 @@ func simulate(t *testing.T, first, count uint64) {
 		})
 	}
 	group.Wait()
+	t.Logf("%d steps were done again; once all was well the longest wait for the next step was %v, in seed %d", redone, longest, slowest)
 }
 
 // TestSimulationReplays: a seed tells one story. A decision that depends on the
