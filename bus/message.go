@@ -24,8 +24,11 @@ type Message struct {
 // set up to take it.
 const MaxPayload = 2 << 20
 
-// headLength is the width of the field that a frame begins with.
-const headLength = 4
+// A frame begins with the length of the head and its checksum.
+const (
+	lengthBytes = 4
+	prefixBytes = lengthBytes + 8
+)
 
 // New joins an envelope and its floats, and sets the checksum in the envelope's
 // Partial or Gradient.
@@ -49,7 +52,7 @@ func (m Message) Check() error {
 	if m.Envelope == nil || m.Body == nil {
 		return errors.New("the message has no body")
 	}
-	if total := headLength + proto.Size(m.Envelope) + 4*len(m.Data); total > MaxPayload {
+	if total := prefixBytes + proto.Size(m.Envelope) + 4*len(m.Data); total > MaxPayload {
 		return fmt.Errorf("a message of %d bytes is longer than %d: send smaller chunks", total, MaxPayload)
 	}
 	var want uint64
@@ -69,8 +72,9 @@ func (m Message) Check() error {
 	return nil
 }
 
-// Encode appends m's frame to b: the length of the head as 4 little-endian
-// bytes, the head (an Envelope), the floats as little-endian bytes.
+// Encode appends m's frame to b: the length of the head as 4 bytes, the head's
+// xxh3 as 8, the head (an Envelope), the floats; all little-endian. The floats'
+// checksum is in the head, so that no bit can change unnoticed.
 func Encode(b []byte, m Message) ([]byte, error) {
 	if err := m.Check(); err != nil {
 		return nil, err
@@ -81,12 +85,14 @@ func Encode(b []byte, m Message) ([]byte, error) {
 // appendFrame is Encode for a message that was checked.
 func appendFrame(b []byte, m Message) ([]byte, error) {
 	start := len(b)
-	b = append(b, 0, 0, 0, 0)
+	b = append(b, make([]byte, prefixBytes)...)
 	b, err := proto.MarshalOptions{}.MarshalAppend(b, m.Envelope)
 	if err != nil {
 		return nil, fmt.Errorf("encode message: %w", err)
 	}
-	binary.LittleEndian.PutUint32(b[start:], uint32(len(b)-start-headLength))
+	head := b[start+prefixBytes:]
+	binary.LittleEndian.PutUint32(b[start:], uint32(len(head)))
+	binary.LittleEndian.PutUint64(b[start+lengthBytes:], digest.Bytes(head))
 	return append(b, floats.Bytes(m.Data)...), nil
 }
 
@@ -94,12 +100,15 @@ func appendFrame(b []byte, m Message) ([]byte, error) {
 // frame. Whatever the bytes are, the result is a message that passes Check or
 // an error.
 func Decode(frame []byte) (Message, error) {
-	if len(frame) < headLength || len(frame) > MaxPayload {
-		return Message{}, fmt.Errorf("a frame of %d bytes: want %d to %d", len(frame), headLength, MaxPayload)
+	if len(frame) < prefixBytes || len(frame) > MaxPayload {
+		return Message{}, fmt.Errorf("a frame of %d bytes: want %d to %d", len(frame), prefixBytes, MaxPayload)
 	}
-	head, rest := binary.LittleEndian.Uint32(frame), frame[headLength:]
+	head, rest := binary.LittleEndian.Uint32(frame), frame[prefixBytes:]
 	if uint64(head) > uint64(len(rest)) {
 		return Message{}, fmt.Errorf("a head of %d bytes in a frame of %d", head, len(frame))
+	}
+	if got, want := digest.Bytes(rest[:head]), binary.LittleEndian.Uint64(frame[lengthBytes:]); got != want {
+		return Message{}, fmt.Errorf("checksum of a head of %d bytes is %016x, the frame says %016x: it was changed on its way", head, got, want)
 	}
 	m := Message{Envelope: new(api.Envelope)}
 	if err := proto.Unmarshal(rest[:head], m.Envelope); err != nil {

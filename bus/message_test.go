@@ -115,16 +115,21 @@ func TestEncodeRefuses(t *testing.T) {
 func TestDecodeRefuses(t *testing.T) {
 	good := mustEncode(t, chunk("c1", 0, 4))
 	alter := func(f func([]byte) []byte) []byte { return f(bytes.Clone(good)) }
+	sealed := func(head ...byte) []byte {
+		b := binary.LittleEndian.AppendUint32(nil, uint32(len(head)))
+		return append(binary.LittleEndian.AppendUint64(b, digest.Bytes(head)), head...)
+	}
 	tests := map[string]struct {
 		frame []byte
 		want  string
 	}{
 		"empty":             {nil, "a frame of 0 bytes"},
-		"three bytes":       {good[:3], "a frame of 3 bytes"},
+		"eleven bytes":      {good[:11], "a frame of 11 bytes"},
 		"too long":          {make([]byte, MaxPayload+1), "a frame of"},
 		"head beyond frame": {alter(func(b []byte) []byte { binary.LittleEndian.PutUint32(b, math.MaxUint32); return b }), "a head of"},
-		"head not proto":    {alter(func(b []byte) []byte { b[4] = 0xff; return b }), "decode head"},
-		"no body":           {[]byte{0, 0, 0, 0}, "no body"},
+		"head not proto":    {sealed(0xff), "decode head"},
+		"head altered":      {alter(func(b []byte) []byte { b[prefixBytes+3] ^= 4; return b }), "checksum of a head"},
+		"no body":           {sealed(), "no body"},
 		"half a float":      {good[:len(good)-2], "no whole number"},
 		"a float short":     {good[:len(good)-4], "checksum"},
 		"a bit flipped":     {alter(func(b []byte) []byte { b[len(b)-1] ^= 1; return b }), "checksum"},
@@ -145,7 +150,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add(frame)
 		f.Add(frame[:len(frame)/2])
 	}
-	f.Add([]byte{0, 0, 0, 0})
+	f.Add(make([]byte, prefixBytes))
 	f.Fuzz(func(t *testing.T, frame []byte) {
 		m, err := Decode(frame)
 		if err != nil {
@@ -159,6 +164,20 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("%v became %v, %v", m, again, err)
 		}
 	})
+}
+
+// TestNoBitChangesUnnoticed flips each bit of a frame in turn.
+func TestNoBitChangesUnnoticed(t *testing.T) {
+	for _, m := range []Message{plan(3), chunk("c1", 2, 5)} {
+		frame := mustEncode(t, m)
+		for bit := range 8 * len(frame) {
+			frame[bit/8] ^= 1 << (bit % 8)
+			if got, err := Decode(frame); err == nil {
+				t.Errorf("%T with bit %d flipped is %v", m.Body, bit, got)
+			}
+			frame[bit/8] ^= 1 << (bit % 8)
+		}
+	}
 }
 
 func TestNewSetsChecksum(t *testing.T) {

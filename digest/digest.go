@@ -169,6 +169,9 @@ func Next(chain Sum, g Gradient) Sum {
 // Chunk is the checksum of one chunk on the wire.
 func Chunk(v []float32) uint64 { return xxh3.Hash(floats.Bytes(v)) }
 
+// Bytes guards bytes on the wire: their xxh3.
+func Bytes(b []byte) uint64 { return xxh3.Hash(b) }
+
 func writeText(w io.Writer, s string) {
 	writeUint(w, uint64(len(s)))
 	write(w, []byte(s))
