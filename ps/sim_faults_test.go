@@ -36,6 +36,9 @@ func (w *world) fault() {
 		func() { w.powerLoss(mended) },
 		func() { w.rollingRestart(mended / 2) },
 		func() { k.foreign = true; k.crash(mended) },
+		func() { w.unheard(mended) },
+		func() { w.leaveBehind(mended) },
+		func() { w.pauseJob(mended) },
 	}
 	faults[w.rng.IntN(len(faults))]()
 }
@@ -157,6 +160,40 @@ func (w *world) rollingRestart(down time.Duration) {
 	next()
 }
 
+// unheard has a leader publish while no replica hears it, and die.
+func (w *world) unheard(d time.Duration) {
+	l := w.leader()
+	if l == nil {
+		return
+	}
+	for _, r := range w.replicas {
+		if r != l {
+			w.withoutNATS(&r.process, d+100*time.Millisecond, true, false)
+			w.cut(&l.process, &r.process, d+100*time.Millisecond, grpcNet)
+		}
+	}
+	w.after(d, func() { l.crash(w.between(500*time.Millisecond, 3*time.Second)) })
+}
+
+// leaveBehind keeps a follower from the gradients, though not from Raft, has the
+// leader die and that follower stand for election first.
+func (w *world) leaveBehind(d time.Duration) {
+	l := w.leader()
+	if l == nil || len(w.replicas) < 3 {
+		return
+	}
+	r := w.replicas[(slices.Index(w.replicas, l)+1+w.rng.IntN(len(w.replicas)-1))%len(w.replicas)]
+	w.withoutNATS(&r.process, d+100*time.Millisecond, true, true)
+	w.isolate(&r.process, d+100*time.Millisecond, grpcNet)
+	w.after(d, func() {
+		if r.holds().Step+1 < l.holds().Step {
+			w.struck++
+		}
+		l.crash(w.between(500*time.Millisecond, 3*time.Second))
+		w.outOfTurn(r)
+	})
+}
+
 // mostAdvanced is the latest state that a replica holds.
 func (w *world) mostAdvanced() int {
 	most := 0
@@ -166,22 +203,61 @@ func (w *world) mostAdvanced() int {
 	return most
 }
 
-// cancelJob is a user's: the leader of the day appends it, now or later.
+// cancelJob is a user's.
 func (w *world) cancelJob() {
-	l := w.leader()
-	if l == nil {
-		w.after(50*time.Millisecond, w.cancelJob)
+	w.cancel = true
+	w.decide("cancels", func(*api.JobRecord) *api.Entry {
+		return &api.Entry{Body: &api.Entry_JobCancel{JobCancel: &api.JobCancel{Job: simJob}}}
+	})
+}
+
+// pauseJob is a user's, who resumes the job after a while.
+func (w *world) pauseJob(d time.Duration) {
+	w.decide("pauses", func(r *api.JobRecord) *api.Entry {
+		return &api.Entry{Body: &api.Entry_JobPause{JobPause: &api.JobPause{Job: simJob, Turn: r.Turn}}}
+	})
+	w.after(d, w.resumeJob)
+}
+
+func (w *world) resumeJob() {
+	if w.over() {
 		return
 	}
-	w.trace("%v: a user cancels the job", w.now)
-	w.cancel = true
-	b, err := proto.Marshal(&api.Entry{UnixNanos: int64(w.now), Body: &api.Entry_JobCancel{JobCancel: &api.JobCancel{Job: simJob}}})
+	w.decide("resumes", func(r *api.JobRecord) *api.Entry {
+		if r.Phase != api.Phase_PHASE_PAUSED && r.Phase != api.Phase_PHASE_PAUSING {
+			return nil
+		}
+		return &api.Entry{Body: &api.Entry_JobResume{JobResume: &api.JobResume{Job: simJob, Turn: r.Turn}}}
+	})
+	w.after(500*time.Millisecond, w.resumeJob) // a late retry of the pause may have come between
+}
+
+// decide has the leader of the day append what a user decided by its record, now
+// or later.
+func (w *world) decide(does string, entry func(*api.JobRecord) *api.Entry) {
+	again := func() { w.decide(does, entry) }
+	l := w.leader()
+	if l == nil {
+		w.after(50*time.Millisecond, again)
+		return
+	}
+	record := l.fsm.record(simJob)
+	if record == nil || ended(record.Phase) {
+		return
+	}
+	e := entry(record)
+	if e == nil {
+		return
+	}
+	w.trace("%v: a user %s the job", w.now, does)
+	e.UnixNanos = int64(w.now)
+	b, err := proto.Marshal(e)
 	if err != nil {
 		panic(err)
 	}
 	l.raft.append(b, func(err error) {
 		if err != nil { // it may have been appended; the client asks again
-			w.after(100*time.Millisecond, w.cancelJob)
+			w.after(100*time.Millisecond, again)
 		}
 	})
 }

@@ -126,11 +126,11 @@ func (v *invariants) served() {
 	}
 	unbroken, holders := 0, 0
 	for _, r := range v.w.replicas {
-		if !r.up || r.started > v.publishedAt[head-1] {
+		if !r.up || r.fresh > v.publishedAt[head-1] {
 			continue
 		}
 		unbroken++
-		if r.machine == nil || (r.machine.Keeper() != nil && r.machine.Keeper().Step() >= head) { // no machine: the job has ended there
+		if r.machine == nil || (r.machine.Keeper() != nil && r.machine.Keeper().Step() >= head) { // no machine: the job has ended or rests there
 			holders++
 		}
 	}
@@ -184,7 +184,7 @@ func (v *invariants) again(r *simReplica, t int) {
 		return
 	}
 	since := v.publishedAt[published-2]
-	if !slices.ContainsFunc(v.w.replicas, func(o *simReplica) bool { return o.started > since }) {
+	if !slices.ContainsFunc(v.w.replicas, func(o *simReplica) bool { return o.fresh > since }) {
 		v.w.violated("I6: %s computes step %d again, while %d were published when it began to lead and nobody has lost its memory", r.id, t, published)
 	}
 }

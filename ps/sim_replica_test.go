@@ -20,6 +20,7 @@ type simReplica struct {
 	fsm     *control
 	applied int // entries of the log
 	pumping bool
+	fresh   time.Duration // when its memory of the job began
 	lag     time.Duration // more than an entry usually takes to be applied
 	machine *Machine
 	record  *api.JobRecord
@@ -51,7 +52,7 @@ func (r *simReplica) start() {
 	r.begin()
 	r.fsm = newControl(r.watch, func() error { return nil })
 	r.applied, r.pumping, r.machine, r.role, r.rows = 0, false, nil, role{}, nil
-	r.connectedAt, r.handedAt = r.w.now, 0
+	r.connectedAt, r.handedAt, r.fresh = r.w.now, 0, r.w.now
 	r.every(tickEvery, func() { r.step(Tick{}); r.handOverIfCutOff() })
 	r.raft.restart()
 	r.pump()
@@ -176,7 +177,7 @@ func (r *simReplica) open(record *api.JobRecord) {
 		},
 		rules: r.w.plot.rules,
 	}, j, record)
-	r.begun, r.record = false, record
+	r.begun, r.record, r.fresh = false, record, r.w.now
 	r.applyRole()
 }
 

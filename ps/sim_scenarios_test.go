@@ -39,15 +39,7 @@ var scenarios = map[string]scenario{
 	},
 	"leader publishes while no replica hears it, and dies": {
 		plot: plot{replicas: 3, workers: 2, calm: true, script: func(w *world) {
-			w.atLeader(func(l *simReplica) {
-				for _, r := range w.replicas {
-					if r != l {
-						w.withoutNATS(&r.process, 600*time.Millisecond, true, false)
-						w.cut(&l.process, &r.process, 600*time.Millisecond, grpcNet)
-					}
-				}
-				w.after(500*time.Millisecond, func() { l.crash(3 * time.Second) })
-			})
+			w.atLeader(func(*simReplica) { w.unheard(500 * time.Millisecond) })
 		}},
 	},
 	"leader dies and is back with nothing before the election": {
@@ -163,6 +155,18 @@ var scenarios = map[string]scenario{
 			}
 		}},
 	},
+	"a user pauses while a gradient is published, and resumes": {
+		plot: plot{replicas: 3, chunk: 7, calm: true, script: func(w *world) {
+			step := w.trainingStep()
+			w.aim = func(_ *process, a any) bool {
+				if c := gradientChunk(a); c != nil && c.Step == step {
+					w.aim, w.struck = nil, 1
+					w.pauseJob(w.between(time.Millisecond, time.Second))
+				}
+				return false
+			}
+		}},
+	},
 	"a worker joins with a state of another history": {
 		plot: plot{replicas: 3, workers: 2, calm: true, script: otherHistory},
 	},
@@ -191,21 +195,11 @@ func orphanGradient(w *world) {
 	}
 }
 
-// laggard keeps a follower from the gradients, though not from Raft, and has it
-// elected when the leader dies.
+// laggard has a replica that lags elected.
 func laggard(w *world) {
-	w.atLeader(func(l *simReplica) {
+	w.atLeader(func(*simReplica) {
 		w.struck = 0
-		r := w.replicas[(int(l.id[1]-'0')+w.rng.IntN(2))%3]
-		w.withoutNATS(&r.process, 700*time.Millisecond, true, true)
-		w.isolate(&r.process, 700*time.Millisecond, grpcNet)
-		w.after(600*time.Millisecond, func() {
-			if r.holds().Step+1 < l.holds().Step {
-				w.struck++
-			}
-			l.crash(3 * time.Second)
-			r.raft.campaign()
-		})
+		w.leaveBehind(600 * time.Millisecond)
 	})
 }
 
