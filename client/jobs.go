@@ -164,7 +164,7 @@ func (c *Client) Health(ctx context.Context) error {
 
 // Ended reports whether a job in this phase will never do another step.
 func Ended(p api.Phase) bool {
-	return p == api.Phase_PHASE_FINISHED || p == api.Phase_PHASE_FAILED || p == api.Phase_PHASE_CANCELLED
+	return p == api.Phase_PHASE_FINISHED || p == api.Phase_PHASE_FAILED || p == api.Phase_PHASE_CANCELLED || p == api.Phase_PHASE_SUSPECT
 }
 
 // Watch calls see with the job's status now and whenever it changes, until the

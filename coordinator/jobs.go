@@ -153,7 +153,7 @@ func (s *Server) job(id string) (*api.JobStatus, error) {
 
 // ended reports whether a job will not change any more.
 func ended(j *api.JobStatus) bool {
-	return slices.Contains([]api.Phase{api.Phase_PHASE_FINISHED, api.Phase_PHASE_FAILED, api.Phase_PHASE_CANCELLED}, j.GetPhase())
+	return slices.Contains([]api.Phase{api.Phase_PHASE_FINISHED, api.Phase_PHASE_FAILED, api.Phase_PHASE_CANCELLED, api.Phase_PHASE_SUSPECT}, j.GetPhase())
 }
 
 // propose writes an entry to the log. errLeaderMoved tells the forwarder to try

@@ -133,7 +133,7 @@ func submitEntry(requestID string, file job.File, m data.Manifest) (*api.Entry, 
 		RequestId: requestID, Job: job.ID(file.Name, requestID), Name: file.Name,
 		Recipe: recipe.Canonical(), JobFile: file.YAML(),
 		CheckpointEvery: uint64(file.Checkpoint.Every), CheckpointKeep: uint32(file.Checkpoint.Keep),
-		WorkersMin: uint32(file.Workers.Min), WorkersMax: uint32(file.Workers.Max),
+		WorkersMin: uint32(file.Workers.Min), WorkersMax: uint32(file.Workers.Max), Audit: file.Audit,
 	}}}
 	if n := proto.Size(entry); n > maxEntry {
 		return nil, status.Errorf(codes.InvalidArgument, "the job takes %d bytes of the log, at most %d: shorten model.layers", n, maxEntry)

@@ -31,6 +31,10 @@ type File struct {
 	Schedule     Schedule  // default constant
 	Workers      Workers
 	Checkpoint   Checkpoint
+	// Audit is the share of the blocks that a second worker computes too, 0 to 1,
+	// default 0; with 1 no step goes on before two workers agree. It cannot change
+	// the model.
+	Audit float32
 
 	origin *origin
 }
@@ -216,18 +220,26 @@ func (f File) Recipe(d Data) Recipe {
 
 // Warnings says what is legal but wasteful when a job runs on so many workers.
 func (f File) Warnings(workers int) []string {
-	if workers < 1 || f.MicroBatches < 1 {
-		return nil
+	if text := Uneven(f.MicroBatches, workers); text != "" {
+		return []string{text}
 	}
-	m := f.MicroBatches
+	return nil
+}
+
+// Uneven says that m micro-batches divide badly among so many workers, and what
+// to do; it is empty where they do not.
+func Uneven(m, workers int) string {
+	if workers < 1 || m < 1 {
+		return ""
+	}
 	rounds := (m + workers - 1) / workers // micro-batches of the busiest worker
 	efficiency := float64(m) / float64(workers*rounds)
 	if efficiency >= 0.85 {
-		return nil
+		return ""
 	}
-	return []string{fmt.Sprintf("%d micro-batches divide badly among %d workers: the busiest computes %d, efficiency %.2f; "+
+	return fmt.Sprintf("%d micro-batches divide badly among %d workers: the busiest computes %d, efficiency %.2f; "+
 		"%s, or another micro_batches, which is part of the recipe and gives another model",
-		m, workers, rounds, math.Floor(100*efficiency+0.5)/100, better(m, workers))}
+		m, workers, rounds, math.Floor(100*efficiency+0.5)/100, better(m, workers))
 }
 
 // better names the largest number of workers below the given one that shares m

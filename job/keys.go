@@ -70,6 +70,7 @@ var keys = []key{
 	wholeKey("workers.max", func(f *File) *int { return &f.Workers.Max }, 0, maxWorkers),
 	wholeKey("checkpoint.every", func(f *File) *int { return &f.Checkpoint.Every }, 0, maxCount),
 	wholeKey("checkpoint.keep", func(f *File) *int { return &f.Checkpoint.Keep }, 1, 1<<16),
+	floatKey("audit", func(f *File) *float32 { return &f.Audit }, func(v float32) bool { return v >= 0 && v <= 1 }, "from 0 to 1: the share of the blocks that a second worker computes too"),
 }
 
 // setText fills a text key.

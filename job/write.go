@@ -32,6 +32,9 @@ func (f File) YAML() []byte {
 	f.Schedule.write(line)
 	line("workers:\n  min: %d\n  max: %d", f.Workers.Min, f.Workers.Max)
 	line("checkpoint:\n  every: %d\n  keep: %d", f.Checkpoint.Every, f.Checkpoint.Keep)
+	if f.Audit != 0 { // few jobs have it
+		line("audit: %s", short(f.Audit))
+	}
 	return b.Bytes()
 }
 

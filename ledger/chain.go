@@ -34,7 +34,7 @@ func FromCommit(seq job.Sequence, c *api.StepCommit, unixNanos int64, recordChai
 		rows[i] = &api.LedgerRow{
 			Step: c.First + uint64(i), Evaluation: step.Evaluation, Epoch: uint32(step.Epoch) + 1,
 			Chain: bytes.Clone(chain[:]), GradientDigest: r.GradientDigest,
-			LossSum: r.LossSum, Correct: r.Correct, Top5: r.Top5, Examples: r.Examples, StateDigest: r.StateDigest,
+			LossSum: r.LossSum, Correct: r.Correct, Top5: r.Top5, Examples: r.Examples, StateDigest: r.StateDigest, Audited: r.Audited,
 			Workers: workers, Shares: shares, UnixNanos: unixNanos, RecordChain: recordChain,
 		}
 	}

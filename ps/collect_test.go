@@ -112,7 +112,7 @@ func TestAnyCollectionGivesTheSameRoot(t *testing.T) {
 		}
 		c := newCollection(seq, step, floats)
 		for _, x := range sent {
-			if _, _, err := c.add(x.worker, x.p, x.data); err != nil {
+			if _, _, err := c.add(0, x.worker, x.p, x.data); err != nil {
 				t.Fatal(err)
 			}
 			checkMissing(t, c)
@@ -194,7 +194,7 @@ func TestMalformedPartialsAreRefused(t *testing.T) {
 		c := newCollection(seq, 0, collectFloats)
 		x := pieces(seq, 0, tree.Node{Low: 0, High: 2}, "w", 2)[0]
 		change(&x)
-		if n, fresh, err := c.add(x.worker, x.p, x.data); err == nil || n != 0 || fresh || len(c.nodes)+len(c.parts) != 0 {
+		if n, fresh, err := c.add(0, x.worker, x.p, x.data); err == nil || n != 0 || fresh || len(c.nodes)+len(c.parts) != 0 {
 			t.Errorf("%s: %d, %v, %v; %d nodes, %d parts", name, n, fresh, err, len(c.nodes), len(c.parts))
 		}
 	}
@@ -208,7 +208,7 @@ func FuzzPartial(f *testing.F) {
 	f.Fuzz(func(t *testing.T, low, high, chunk, chunks, examples uint32, floats int) {
 		c := newCollection(seq, 0, collectFloats)
 		p := &api.Partial{Low: low, High: high, Chunk: chunk, Chunks: chunks, Examples: examples}
-		n, fresh, err := c.add("w", p, make([]float32, min(max(floats, 0), 20)))
+		n, fresh, err := c.add(0, "w", p, make([]float32, min(max(floats, 0), 20)))
 		if (err == nil) != fresh || (fresh && n != 1) || len(c.nodes)+len(c.parts) > 1 {
 			t.Fatalf("%d, %v, %v; %d nodes, %d parts", n, fresh, err, len(c.nodes), len(c.parts))
 		}

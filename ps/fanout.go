@@ -27,6 +27,7 @@ type fanout struct {
 	receivers map[string]int    // chunks acknowledged
 	left      map[string]bool   // those that stalled and have not been heard of since
 	movedAt   time.Duration     // when the slowest last made progress
+	endedAt   time.Duration     // when the last gradient was out
 }
 
 // start queues a gradient and sends what the window allows.
@@ -85,7 +86,7 @@ func (f *fanout) push() {
 			f.sendChunk(g, chunks)
 		}
 		f.leader.m.send(f.subject(), &api.Envelope{Body: &api.Envelope_Row{Row: g.Row}}, nil)
-		f.queue = f.queue[1:]
+		f.queue, f.endedAt = f.queue[1:], f.leader.m.now
 		f.begin()
 	}
 }

@@ -103,6 +103,8 @@ func (c *control) carryOut(e *api.Entry) change {
 		}
 	case *api.Entry_JobFailed:
 		return change{job: c.end(b.JobFailed.Job, api.Phase_PHASE_FAILED, b.JobFailed.Reason, e.UnixNanos)}
+	case *api.Entry_JobSuspect:
+		return change{job: c.end(b.JobSuspect.Job, api.Phase_PHASE_SUSPECT, b.JobSuspect.Evidence, e.UnixNanos)}
 	case *api.Entry_JobPause:
 		return change{job: c.pause(b.JobPause)}
 	case *api.Entry_JobPaused:
@@ -274,7 +276,7 @@ func (c *control) resume(p *api.JobResume) *api.JobRecord {
 }
 
 func ended(p api.Phase) bool {
-	return p == api.Phase_PHASE_FINISHED || p == api.Phase_PHASE_FAILED || p == api.Phase_PHASE_CANCELLED
+	return p == api.Phase_PHASE_FINISHED || p == api.Phase_PHASE_FAILED || p == api.Phase_PHASE_CANCELLED || p == api.Phase_PHASE_SUSPECT
 }
 
 // commit moves a job's head over a range of steps that starts exactly there.

@@ -2,6 +2,7 @@ package ps
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -36,7 +37,9 @@ type leader struct {
 	fan     fanout
 	log     proposals
 	headAt  time.Duration // when the last head was sent
-	begunAt time.Duration // when the collection began
+	timing  timing        // of the collection
+	trials  []*trial      // of the collection
+	doubted bool          // all of it was computed again: it differed from the log
 	movedAt time.Duration // when it last got anything
 	pace    time.Duration // smoothed time between two publications
 	lastPub time.Duration
@@ -76,6 +79,7 @@ func (l *leader) tick() {
 		l.fan.push()
 		if !l.resting() {
 			l.wantMissing()
+			l.hurry()
 		}
 	}
 }
@@ -150,9 +154,7 @@ func (l *leader) held(r *api.HeldResponse) {
 func (l *leader) step() {
 	k := l.m.keeper
 	if l.collect == nil || l.collect.step != k.Step() {
-		l.collect = newCollection(l.m.job.Sequence, k.Step(), k.GradientLen(k.Step()))
-		l.collect.rules = l.m.cfg.rules
-		l.ready, l.begunAt, l.movedAt = nil, l.m.now, l.m.now
+		l.begin()
 	}
 	if l.ready == nil {
 		g, err := k.Next() // from a leader before this one, or from a worker that has it
@@ -161,12 +163,28 @@ func (l *leader) step() {
 		}
 		l.ready = g
 	}
-	if l.ready == nil && l.collect.complete(l.collect.root()) {
+	if l.ready == nil {
+		l.try()
+	}
+	if l.ready == nil && l.collect.complete(l.collect.root()) && l.settled() {
 		l.finish()
 	}
 	if l.ready != nil && l.mayPublish() {
 		l.publish()
 	}
+}
+
+// begin starts to collect the keeper's step.
+func (l *leader) begin() {
+	k, before := l.m.keeper, l.collect
+	l.collect = newCollection(l.m.job.Sequence, k.Step(), k.GradientLen(k.Step()))
+	l.collect.rules = l.m.cfg.rules
+	if before != nil {
+		l.collect.speed = before.speed
+	}
+	l.ready, l.trials, l.doubted, l.movedAt = nil, nil, false, l.m.now
+	l.beginTiming()
+	l.audit()
 }
 
 func (l *leader) finish() {
@@ -180,13 +198,30 @@ func (l *leader) finish() {
 	row := g.Row
 	row.Chunks = uint32(state.Chunks(len(g.Data), l.m.cfg.ChunkFloats))
 	setShares(row, shares)
-	if t := k.Step(); t < int(l.m.record.Committed) && l.m.cfg.Recorded != nil {
-		if want, ok := l.m.cfg.Recorded(t); ok && !bytes.Equal(want[:], row.ChainNext) {
-			l.log.fail("step %d computed again gives chain %x, the log has %s: a machine computes wrongly; verify the machines and submit again", t, row.ChainNext, want)
-			return
+	for _, t := range l.trials {
+		if t.agreed {
+			row.Audited++
 		}
 	}
+	if want, ok := l.inLog(k.Step()); ok && !bytes.Equal(want[:], row.ChainNext) {
+		if l.doubt() {
+			l.m.note("step %d computed again by %s gives another result than the log has: others compute it too", k.Step(), strings.Join(row.Workers, ", "))
+		} else {
+			l.suspect(fmt.Sprintf("two workers' results give chain %x, the log has %s", row.ChainNext, want))
+		}
+		return
+	}
+	l.overtaken()
 	l.ready = g
+}
+
+// inLog is c(t+1) by the log, for a step that was committed before its state
+// was lost.
+func (l *leader) inLog(t int) (digest.Sum, bool) {
+	if t >= int(l.m.record.Committed) || l.m.cfg.Recorded == nil {
+		return digest.Sum{}, false
+	}
+	return l.m.cfg.Recorded(t)
 }
 
 // mean divides the root by the number of examples and closes the gradient that
@@ -204,7 +239,7 @@ func mean(k *state.Keeper, root *node) (g *state.Gradient, finite bool) {
 // in memory. That, and the bounds on the lag of commits and on what is on its way.
 func (l *leader) mayPublish() bool {
 	t, committed := l.m.keeper.Step(), int(l.m.record.Committed)
-	if (l.received() < t && !l.m.cfg.rules.noReceipt) || l.fan.full() || l.log.failing {
+	if (l.received() < t && !l.m.cfg.rules.noReceipt) || l.fan.full() || l.log.ending != nil {
 		return false
 	}
 	return t < committed || (t-committed < maxUncommitted && l.log.lag() < maxCommitLag)
@@ -246,13 +281,17 @@ func (l *leader) partial(worker string, p *api.Partial, data []float32) {
 		!bytes.Equal(p.RecipeHash, l.m.job.Hash[:]) || (!bytes.Equal(p.Chain, chain[:]) && !l.m.cfg.rules.anyChain) {
 		return
 	}
-	count, fresh, err := l.collect.add(worker, p, data)
+	if _, is := l.m.isQuarantined(worker); is {
+		return
+	}
+	count, fresh, err := l.collect.add(l.m.now, worker, p, data)
 	if err != nil {
 		l.m.note("step %d: dropped a partial of %s: %v", k.Step(), worker, err)
 		return
 	}
 	if fresh {
 		l.movedAt = l.m.now
+		l.brought(worker)
 	}
 	if !fresh || count%creditEvery == 0 { // what comes again does so because a credit was lost
 		l.m.send(bus.WorkerIn(l.m.cfg.Cluster, worker), &api.Envelope{Body: &api.Envelope_Credit{
@@ -287,7 +326,7 @@ func (l *leader) sendHead() {
 	l.m.send(bus.Gradients(l.m.cfg.Cluster, l.m.job.ID), &api.Envelope{Body: &api.Envelope_Head{Head: &api.Head{
 		RecipeHash: l.m.job.Hash[:], Leader: l.m.cfg.Self,
 		Step: uint64(l.m.keeper.Step()), Chain: chain[:],
-		Plan: l.plan.version, Committed: l.m.record.Committed,
+		Plan: l.plan.version, Committed: l.m.record.Committed, Quarantined: l.m.quarantines(),
 	}}}, nil)
 }
 
@@ -303,6 +342,8 @@ func (l *leader) waiting() string {
 		return l.log.waitingToRest()
 	case l.plan.waiting != "":
 		return l.plan.waiting
+	case l.undecided() != "":
+		return l.undecided()
 	case l.ready == nil || l.m.now-l.movedAt < long:
 		return ""
 	case l.received() < l.m.keeper.Step():
@@ -328,13 +369,10 @@ func (l *leader) wantMissing() {
 	}
 	l.movedAt = l.m.now
 	missing := l.collect.missing(l.collect.root(), nil)
-	l.benchStuck(missing)
 	for _, n := range missing {
 		for _, a := range l.plan.assigned {
 			if part, ok := overlap(n, a); ok {
-				l.m.send(bus.WorkerIn(l.m.cfg.Cluster, a.worker), &api.Envelope{Body: &api.Envelope_Want{
-					Want: &api.Want{Step: uint64(l.collect.step), Low: uint32(part.Low), High: uint32(part.High)},
-				}}, nil)
+				l.wantFrom(a.worker, part, false)
 			}
 		}
 	}

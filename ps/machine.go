@@ -74,6 +74,8 @@ type Machine struct {
 	saved    api.Ack // newest checkpoint on disk, as acknowledged
 	workers  map[string]*workerSeen
 	figures  Figures
+
+	quarantined map[string]*api.Quarantined // by worker
 }
 
 // Figures are what the steps applied last have shown.
@@ -96,7 +98,9 @@ type workerSeen struct {
 	job   string
 	at    time.Duration
 	level time.Duration // when it last was at the leader's step
-	bench time.Duration // it is given no blocks before this time
+	pace  pace
+
+	lateNoted time.Duration // the log says that it is late no earlier than then
 }
 
 // repair is what a replica fetches because the bus did not bring it.
@@ -111,7 +115,7 @@ type repair struct {
 // NewMachine returns the machine of a job that the control FSM shows as record.
 func NewMachine(cfg MachineConfig, j *state.Job, record *api.JobRecord) *Machine {
 	cfg.setDefaults()
-	return &Machine{cfg: cfg, job: j, record: record, workers: map[string]*workerSeen{}}
+	return &Machine{cfg: cfg, job: j, record: record, workers: map[string]*workerSeen{}, quarantined: map[string]*api.Quarantined{}}
 }
 
 // Step carries out one event at the given time, counted from any fixed start.
@@ -239,7 +243,7 @@ func (m *Machine) helloed(msg bus.Message, h *api.Hello) {
 	} else {
 		w := &workerSeen{hello: h, term: msg.Term, job: msg.Job, at: m.now, level: m.now}
 		if before := m.workers[msg.From]; before != nil {
-			w.bench = before.bench
+			w.pace, w.lateNoted = before.pace, before.lateNoted
 			if m.keeper != nil && h.Step < uint64(m.keeper.Step()) {
 				w.level = before.level
 			}
@@ -263,6 +267,7 @@ func (m *Machine) headed(term uint64, h *api.Head) {
 		return
 	}
 	m.headAt, m.headStep = m.now, int(h.Step)
+	m.noteQuarantines(h.Quarantined)
 	m.acknowledge()
 }
 

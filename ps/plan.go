@@ -9,13 +9,12 @@ import (
 	"convoy/api"
 	"convoy/bus"
 	"convoy/job"
-	"convoy/tree"
 )
 
 const (
-	stuckAfter  = 10 * time.Second // a step may take this long before a worker counts as stuck
-	benchFor    = 30 * time.Second
 	forgetAfter = time.Minute
+	replanEvery = time.Second // at most so often a plan follows the workers' speed
+	replanGain  = 0.9         // and if a step gets that much shorter
 )
 
 // plan is the standing plan: which worker computes which micro-batches of every
@@ -24,6 +23,10 @@ type plan struct {
 	version  uint64
 	assigned []assignment
 	waiting  string // why nobody is assigned
+
+	at      time.Duration // when it began to stand
+	workers []string      // whom it was made for
+	looked  time.Duration // when it was last compared with the workers' speed
 }
 
 // assignment gives micro-batches [low, high) to a worker.
@@ -32,39 +35,27 @@ type assignment struct {
 	low, high int
 }
 
-// assign cuts m micro-batches into contiguous ranges that differ by at most
-// one. More workers than micro-batches leave the last ones in reserve.
-func assign(workers []string, m int) []assignment {
-	n := min(len(workers), m)
-	a := make([]assignment, n)
-	for i := range a {
-		a[i] = assignment{workers[i], i * m / n, (i + 1) * m / n}
-	}
-	return a
-}
-
 // eligible are the workers that may be given blocks now, in order.
 func (l *leader) eligible() []string {
 	var ids []string
 	for id, w := range l.m.workers {
 		if l.m.now-w.at <= l.m.cfg.Silence && l.m.now-w.level <= max(behindAfter, 4*l.pace) && w.job == l.m.job.ID && w.hello.Ready && w.hello.Problem == "" &&
 			w.hello.ArithmeticVersion == job.ArithmeticVersion {
-			ids = append(ids, id)
+			if _, is := l.m.isQuarantined(id); !is {
+				ids = append(ids, id)
+			}
 		}
 	}
 	slices.Sort(ids)
-	fit := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return l.m.now < l.m.workers[id].bench })
-	if len(fit) > 0 { // a worker that makes no progress is still better than none
-		ids = fit
-	}
 	if most := int(l.m.record.Submit.WorkersMax); most > 0 && len(ids) > most {
 		ids = ids[:most]
 	}
 	return ids
 }
 
-// replan replaces the standing plan when other workers are there. With none at
-// all the old one stands: they may only be silent for a moment.
+// replan replaces the standing plan when other workers are there, or when their
+// speed has changed so much that another plan is worth it. With none at all the
+// old one stands: they may only be silent for a moment.
 func (l *leader) replan() {
 	l.forget()
 	ids := l.eligible()
@@ -74,17 +65,46 @@ func (l *leader) replan() {
 		return
 	}
 	l.plan.waiting = ""
-	assigned := assign(ids, l.m.job.Recipe.MicroBatches)
+	same := slices.Equal(ids, l.plan.workers)
+	if same && l.m.now-l.plan.looked < replanEvery {
+		return
+	}
+	assigned := l.shares(ids, same)
+	if !same && len(ids) != len(l.plan.workers) {
+		if text := job.Uneven(l.m.job.Recipe.MicroBatches, len(ids)); text != "" {
+			l.m.note("%s", text)
+		}
+	}
+	l.plan.workers, l.plan.looked = ids, l.m.now
 	if slices.Equal(assigned, l.plan.assigned) {
 		return
 	}
 	l.plan.version++
-	l.plan.assigned = assigned
+	l.plan.assigned, l.plan.at = assigned, l.m.now
 	l.movedAt = l.m.now
 	l.m.note("step %d: plan %d: %s", l.m.keeper.Step(), l.plan.version, describe(assigned))
 	for id := range sorted(l.m.workers) {
 		l.sendPlan(id)
 	}
+}
+
+// shares are the workers' ranges: even ones, or those that stand for the same
+// workers, unless others make a step shorter by enough.
+func (l *leader) shares(ids []string, same bool) []assignment {
+	m := l.m.job.Recipe.MicroBatches
+	workers, known := l.rate(ids)
+	stand := evenly(workers, m)
+	if same {
+		stand = l.plan.assigned
+	}
+	if !known || l.collect == nil {
+		return stand
+	}
+	wire := l.wireOf(len(l.m.keeper.State().Params))
+	if better := divide(workers, m, wire); slowest(better, workers, wire) <= replanGain*slowest(stand, workers, wire) {
+		return better
+	}
+	return stand
 }
 
 func describe(assigned []assignment) string {
@@ -96,23 +116,6 @@ func describe(assigned []assignment) string {
 		fmt.Fprintf(&b, "%s [%d,%d)", a.worker, a.low, a.high)
 	}
 	return b.String()
-}
-
-// benchStuck takes blocks away for a while from workers that have owed one for
-// long although they say hello: their network or processor may be sick.
-func (l *leader) benchStuck(missing []tree.Node) {
-	if l.m.now-l.begunAt < max(stuckAfter, 10*l.pace) {
-		return
-	}
-	for _, n := range missing {
-		for _, a := range l.plan.assigned {
-			w := l.m.workers[a.worker]
-			if _, owes := overlap(n, a); owes && w != nil && l.m.now >= w.bench && len(l.plan.assigned) > 1 {
-				w.bench = l.m.now + benchFor
-				l.m.note("step %d: %s has owed micro-batches for %v; others compute them", l.collect.step, a.worker, l.m.now-l.begunAt)
-			}
-		}
-	}
 }
 
 // forget drops workers that have been silent for long.

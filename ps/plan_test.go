@@ -11,16 +11,16 @@ import (
 )
 
 // Ranges follow one another, cover everything and differ by at most one.
-func TestAssignIsFair(t *testing.T) {
+func TestEvenPlansAreFair(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := 1 << rapid.IntRange(0, 10).Draw(t, "log M")
-		var workers []string
+		var workers []rated
 		for i := range rapid.IntRange(1, 70).Draw(t, "workers") {
-			workers = append(workers, fmt.Sprint("w", i))
+			workers = append(workers, rated{id: fmt.Sprint("w", i)})
 		}
 		at, least, most := 0, m, 0
-		for i, a := range assign(workers, m) {
-			if a.low != at || a.worker != workers[i] {
+		for i, a := range evenly(workers, m) {
+			if a.low != at || a.worker != workers[i].id {
 				t.Fatalf("range %d is %+v, want it to begin at %d", i, a, at)
 			}
 			at = a.high

@@ -26,8 +26,7 @@ type proposals struct {
 	retryAt     time.Duration
 	times       []published                  // of the steps that are not committed
 	checkpoints map[uint64]map[string]string // step → replica → SHA-256
-	failing     bool
-	reason      string
+	ending      *api.Entry                   // that fails the job
 }
 
 type published struct {
@@ -56,8 +55,17 @@ func (p *proposals) lag() time.Duration {
 
 // fail ends the job with a reason, once.
 func (p *proposals) fail(format string, args ...any) {
-	if !p.failing {
-		p.failing, p.reason = true, fmt.Sprintf(format, args...)
+	p.end(&api.Entry{Body: &api.Entry_JobFailed{JobFailed: &api.JobFailed{Job: p.leader.m.job.ID, Reason: fmt.Sprintf(format, args...)}}})
+}
+
+// suspect ends the job where machines disagree, once.
+func (p *proposals) suspect(step int, evidence string) {
+	p.end(&api.Entry{Body: &api.Entry_JobSuspect{JobSuspect: &api.JobSuspect{Job: p.leader.m.job.ID, Step: uint64(step), Evidence: evidence}}})
+}
+
+func (p *proposals) end(e *api.Entry) {
+	if p.ending == nil {
+		p.ending = e
 	}
 }
 
@@ -79,10 +87,9 @@ func (p *proposals) propose() {
 	if p.inFlight || m.now < p.retryAt {
 		return
 	}
-	id := m.job.ID
 	switch {
-	case p.failing:
-		p.append(&api.Entry{Body: &api.Entry_JobFailed{JobFailed: &api.JobFailed{Job: id, Reason: p.reason}}})
+	case p.ending != nil:
+		p.append(p.ending)
 	case m.record.Phase == api.Phase_PHASE_QUEUED:
 		p.start()
 	case !m.running():
@@ -169,7 +176,7 @@ func newCommit(id string, rows []*api.StepRow) *api.StepCommit {
 		}
 		row := &api.CommittedRow{
 			GradientDigest: r.GradientDigest, LossSum: r.LossSum,
-			Correct: r.Correct, Top5: r.Top5, Examples: r.Examples, StateDigest: r.StateDigest,
+			Correct: r.Correct, Top5: r.Top5, Examples: r.Examples, StateDigest: r.StateDigest, Audited: r.Audited,
 		}
 		if !equalShares(shares, before) {
 			row.Shares, before = shares, shares

@@ -23,7 +23,11 @@ func toyRecord(r job.Recipe) *api.JobRecord {
 // leading returns a machine that leads three replicas at step 0, with worker w1.
 func leading(t *testing.T, chunkFloats int) *Machine {
 	t.Helper()
-	r := simRecipe(4)
+	return leadingOn(t, simRecipe(4), chunkFloats)
+}
+
+func leadingOn(t *testing.T, r job.Recipe, chunkFloats int) *Machine {
+	t.Helper()
 	j := state.NewJob(simJob, r)
 	m := NewMachine(MachineConfig{
 		Cluster: simCluster, Self: "r1", Voters: []string{"r1", "r2", "r3"}, ChunkFloats: chunkFloats,

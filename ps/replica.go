@@ -280,6 +280,8 @@ func turning(j *api.JobRecord) string {
 	switch j.GetPhase() {
 	case api.Phase_PHASE_FINISHED:
 		return fmt.Sprintf("finished after %d steps: state %x", j.Committed, j.LastDigest)
+	case api.Phase_PHASE_SUSPECT:
+		return fmt.Sprintf("ended after %d committed steps: %s", j.Committed, j.Reason)
 	case api.Phase_PHASE_FAILED:
 		return fmt.Sprintf("failed after %d committed steps: %s", j.Committed, j.Reason)
 	case api.Phase_PHASE_CANCELLED:

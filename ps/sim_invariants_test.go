@@ -241,6 +241,8 @@ func (v *invariants) memory(r *simReplica) {
 		v.bound(r.id, "answers", len(l.answers), len(v.w.replicas))
 		if l.collect != nil {
 			v.bound(r.id, "nodes", len(l.collect.nodes), 2*v.w.recipe.MicroBatches)
+			v.bound(r.id, "copies", len(l.collect.copies), 2*v.w.recipe.MicroBatches*len(v.w.workers))
+			v.bound(r.id, "trials", len(l.trials), 2*v.w.recipe.MicroBatches)
 			v.bound(r.id, "nodes on their way", len(l.collect.parts), 2*v.w.recipe.MicroBatches*len(v.w.workers))
 		}
 	}
@@ -255,6 +257,8 @@ func (v *invariants) workerMemory(k *simWorker) {
 	v.bound(k.id, "early messages", length(k.machine, "early"), maxEarly)
 	v.bound(k.id, "results", length(k.machine, "results", "done"), 2*v.w.recipe.MicroBatches)
 	v.bound(k.id, "wanted nodes", length(k.machine, "results", "extra"), wantedAtMost)
+	v.bound(k.id, "wanted copies", length(k.machine, "results", "copies"), 2*v.w.recipe.MicroBatches)
+	v.bound(k.id, "wants of steps that come", length(k.machine, "wants"), wantedAtMost)
 }
 
 // wantedAtMost is how many requests for lost partials a worker keeps: the leader

@@ -38,6 +38,7 @@ type plot struct {
 	noClip                                 bool
 	calm                                   bool // no faults but the script's, and nothing lost by chance
 	flips                                  bool // fetched gradients may come damaged
+	audit                                  float32
 	rules                                  rules
 	workerRules                            worker.Rules
 	script                                 func(*world)
@@ -69,7 +70,7 @@ func newWorld(seed uint64, p plot, trace func(string, ...any)) *world {
 		w.workers = append(w.workers, newSimWorker(w, fmt.Sprintf("w%d", i+1)))
 	}
 	submit, err := proto.Marshal(&api.Entry{Body: &api.Entry_JobSubmit{JobSubmit: &api.JobSubmit{
-		Job: simJob, Recipe: w.recipe.Canonical(), CheckpointEvery: uint64(w.rng.IntN(4)), WorkersMin: 1,
+		Job: simJob, Recipe: w.recipe.Canonical(), CheckpointEvery: uint64(w.rng.IntN(4)), WorkersMin: 1, Audit: p.audit,
 	}}})
 	if err != nil {
 		panic(err)

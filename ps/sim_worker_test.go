@@ -17,6 +17,8 @@ type simWorker struct {
 	job     *state.Job // joined: its gradients are listened to
 	foreign bool       // the next state that it fetches is of another history
 	strange bool       // it has gone on from one
+	slow    int        // times slower than others; 0: not at all
+	wrong   float64    // share of its results that have a bit flipped
 }
 
 func newSimWorker(w *world, id string) *simWorker {
@@ -149,11 +151,14 @@ func (k *simWorker) compute(c worker.Compute, i int) {
 		return
 	}
 	j := k.job
-	k.later(k.w.between(time.Millisecond, 40*time.Millisecond), func() {
+	k.later(time.Duration(max(k.slow, 1))*k.w.between(time.Millisecond, 40*time.Millisecond), func() {
 		if c.State.Digest() != k.w.want[c.Step].digest && !k.strange {
 			k.w.violated("%s: state %d changed while it was computed on", k.id, c.Step)
 		}
 		data, sums := simPartial(j, c.Step, c.Nodes[i], c.State.Params)
+		if k.wrong > 0 && k.w.chance(k.wrong) {
+			spoil(data, &sums)
+		}
 		k.step(worker.Computed{Step: c.Step, Node: c.Nodes[i], Data: data, Sums: sums})
 		k.compute(c, i+1)
 	})

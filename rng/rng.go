@@ -32,6 +32,8 @@ const (
 	Mix           Purpose = 7 // of examples at import
 	ShuffleShards Purpose = 8 // i: epoch
 	ShuffleWindow Purpose = 9 // i: epoch, j: window
+
+	Audit Purpose = 10 // i: step, j: node; what it chooses is no part of the arithmetic
 )
 
 // Stream is a sequence of random numbers of its own: at most 2²⁶ words long. It

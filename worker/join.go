@@ -63,7 +63,7 @@ func (m *Machine) drop() {
 	m.jobID, m.job, m.keeper, m.early, m.adopt = "", nil, nil, nil, nil
 	m.joining, m.fetching, m.anew, m.problem, m.differs = false, false, false, "", 0
 	m.headStep, m.behindAt = 0, 0
-	m.results = results{}
+	m.results, m.wants = results{}, nil
 }
 
 func (m *Machine) joined(ev Joined) {

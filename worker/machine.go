@@ -24,6 +24,7 @@ const (
 	window      = 16
 	// maxEarly bounds the messages kept while the first state is on its way.
 	maxEarly = 4096
+	maxWants = 1024 // kept for steps that come
 )
 
 // MachineConfig is what a Machine is told once.
@@ -65,6 +66,7 @@ type Machine struct {
 
 	computing  []tree.Node // under way
 	results    results
+	wants      []*api.Want // for steps that come
 	adopt      *state.Copy // waits for the computation to end
 	fetching   bool
 	anew       bool // the state held is of no use: any fetched one replaces it
@@ -203,7 +205,7 @@ func (m *Machine) advance() {
 		return
 	}
 	m.apply()
-	m.results.begin(m.keeper.Step())
+	m.turn()
 	m.results.flush(m)
 	m.compute()
 }
@@ -230,10 +232,33 @@ func (m *Machine) computed(ev Computed) {
 	m.results.flush(m)
 }
 
-// wanted sends nodes again that the leader lost, and computes what is missing.
+// wanted sends nodes again that the leader lost, and computes what is missing, or
+// a node of its own beside another worker's. What is wanted of a step that comes
+// is kept until then: it may overtake the gradient.
 func (m *Machine) wanted(w *api.Want) {
-	if int(w.Step) != m.keeper.Step() || w.Low >= w.High || int(w.High) > m.job.Recipe.MicroBatches {
+	n := tree.Node{Low: int(w.Low), High: int(w.High)}
+	t, all := m.keeper.Step(), m.job.Recipe.MicroBatches
+	switch {
+	case w.Low >= w.High || n.High > all || (w.Copy && !n.Valid(all)):
+	case w.Step > uint64(t) && w.Step <= uint64(t+state.MaxAhead) && len(m.wants) < maxWants:
+		m.wants = append(m.wants, w)
+	case w.Step != uint64(t):
+	case w.Copy:
+		m.results.copy(n)
+	default:
+		m.results.again(n.Low, n.High)
+	}
+}
+
+// turn begins the keeper's step with what was wanted of it before.
+func (m *Machine) turn() {
+	if m.results.step == m.keeper.Step() {
 		return
 	}
-	m.results.again(int(w.Low), int(w.High))
+	m.results.begin(m.keeper.Step())
+	wants := m.wants
+	m.wants = nil
+	for _, w := range wants {
+		m.wanted(w)
+	}
 }

@@ -438,3 +438,60 @@ func TestDue(t *testing.T) {
 		}
 	}
 }
+
+// A copy of a node is computed as a whole beside what is done of it, goes out
+// before what waits for credits, and is sent again when it is wanted again.
+func TestCopies(t *testing.T) {
+	d := joined(t, leaderKeeper(0), 1, 0, 2)
+	copied := func(step uint64, low, high uint32) Received {
+		return from("r1", 1, &api.Envelope{Body: &api.Envelope_Want{Want: &api.Want{Step: step, Low: low, High: high, Copy: true}}}, nil)
+	}
+	d.step(computed(0, 0, 2), Idle{}) // its chunks get no credit
+	c := asked[Compute](d.step(copied(0, 0, 4), copied(0, 0, 4)))
+	if len(c) != 1 || !slices.Equal(c[0].Nodes, []tree.Node{{Low: 0, High: 4}}) {
+		t.Fatalf("a copy of [0,4): %v", c)
+	}
+	if p := partials(d.step(computed(0, 0, 4))); len(p) != window || p[0].High != 4 {
+		t.Errorf("%d chunks of the copy, want %d of [0,4)", len(p), window)
+	}
+	if p := partials(d.step(Idle{}, copied(0, 0, 4))); len(p) != window || p[0].High != 4 {
+		t.Errorf("%d chunks when it is wanted again", len(p))
+	}
+	for _, w := range []Received{copied(0, 1, 3), copied(0, 2, 2), copied(0, 0, 8)} {
+		if got := d.step(w); len(asked[Compute](got)) != 0 {
+			t.Errorf("%v: %v", w.GetWant(), got)
+		}
+	}
+}
+
+// What is wanted of a step that comes is kept until it is there; what is wanted of
+// another is not.
+func TestWantsOvertakeTheGradient(t *testing.T) {
+	k := leaderKeeper(0)
+	d := joined(t, k, 0, 0, 1)
+	d.step(computed(0, 0, 1), Idle{})
+	for _, step := range []uint64{1, 2, 1000} {
+		d.step(from("r1", 1, &api.Envelope{Body: &api.Envelope_Want{Want: &api.Want{Step: step, Low: uint32(step) % 4, High: uint32(step)%4 + 1, Copy: true}}}, nil))
+	}
+	if len(d.m.wants) != 2 {
+		t.Errorf("%d wants are kept, want 2", len(d.m.wants))
+	}
+	for step, want := range [][]tree.Node{1: {{Low: 0, High: 1}, {Low: 1, High: 2}}, 2: {{Low: 0, High: 1}, {Low: 2, High: 3}}} {
+		if want == nil {
+			continue
+		}
+		g := gradientOf(k)
+		k.Apply(g)
+		c := asked[Compute](d.step(stream(g)...))
+		if len(c) != 1 || !slices.Equal(c[0].Nodes, want) {
+			t.Fatalf("step %d computes %v, want %v", step, c, want)
+		}
+		for _, n := range want {
+			d.step(computed(step, n.Low, n.High))
+		}
+		d.step(Idle{})
+	}
+	if len(d.m.wants) != 0 {
+		t.Errorf("%d wants are left", len(d.m.wants))
+	}
+}

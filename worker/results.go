@@ -1,6 +1,8 @@
 package worker
 
 import (
+	"slices"
+
 	"convoy/api"
 	"convoy/bus"
 	"convoy/digest"
@@ -15,6 +17,8 @@ type results struct {
 	step  int
 	done  []*result
 	extra []tree.Node // wanted beyond the plan
+	// copies are nodes wanted as a whole, to be compared with another worker's.
+	copies []tree.Node
 }
 
 type result struct {
@@ -26,13 +30,14 @@ type result struct {
 }
 
 // begin forgets the results of other steps.
-func (r *results) begin(step int) {
-	if r.step != step {
-		*r = results{step: step}
+func (r *results) begin(step int) { *r = results{step: step} }
+
+func (r *results) add(c Computed) {
+	r.done = append(r.done, &result{Computed: c})
+	if slices.Contains(r.copies, c.Node) {
+		r.first(func(d *result) bool { return d.Node == c.Node })
 	}
 }
-
-func (r *results) add(c Computed) { r.done = append(r.done, &result{Computed: c}) }
 
 // due returns the nodes of [low, high), and of what was wanted, that are not
 // done and have examples.
@@ -64,15 +69,45 @@ func (r *results) due(seq job.Sequence, low, high int) []tree.Node {
 		}
 		i = max(j, i+1)
 	}
+	for _, n := range r.copies {
+		if r.result(n) == nil && !slices.Contains(nodes, n) && state.Examples(seq, r.step, n.Low, n.High) > 0 {
+			nodes = append(nodes, n)
+		}
+	}
 	return nodes
 }
 
-// again marks what overlaps [low, high) as not sent, and puts it before what
-// waits for credits; what is missing of it will be computed.
+// result is that of a node as a whole, nil where there is none.
+func (r *results) result(n tree.Node) *result {
+	i := slices.IndexFunc(r.done, func(d *result) bool { return d.Node == n })
+	if i < 0 {
+		return nil
+	}
+	return r.done[i]
+}
+
+// copy has a node computed as a whole, or sent again where that is done.
+func (r *results) copy(n tree.Node) {
+	if r.result(n) != nil {
+		r.first(func(d *result) bool { return d.Node == n })
+	} else if !slices.Contains(r.copies, n) {
+		r.copies = append(r.copies, n)
+	}
+}
+
+// again marks what overlaps [low, high) as not sent; what is missing of it will be
+// computed.
 func (r *results) again(low, high int) {
+	r.first(func(d *result) bool { return d.Node.Low < high && low < d.Node.High })
+	r.extra = append(r.extra, tree.Node{Low: low, High: high})
+}
+
+// first marks results as not sent, and puts them before those that wait for
+// credits.
+func (r *results) first(are func(*result) bool) {
 	var first, rest []*result
 	for _, d := range r.done {
-		if d.Node.Low < high && low < d.Node.High {
+		if are(d) {
 			d.term = 0
 			first = append(first, d)
 		} else {
@@ -80,7 +115,6 @@ func (r *results) again(low, high int) {
 		}
 	}
 	r.done = append(first, rest...)
-	r.extra = append(r.extra, tree.Node{Low: low, High: high})
 }
 
 // credit notes how much of a node the leader has.

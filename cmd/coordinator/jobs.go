@@ -85,7 +85,7 @@ func watchCommand(r *remote) *cobra.Command {
 		Short: "Follow a job until it ends",
 		Long: `Shows a job's progress on stderr until it ends and then its status on stdout. It
 survives coordinators that stop on the way. Exit code 0 means that the job
-finished, 1 that it failed or was cancelled.`,
+finished, 1 that it failed, was cancelled, or is suspect: its machines disagree.`,
 		Example: "  coordinator job watch lenet-relu-k3v9qa",
 		Args:    one("the id that submit printed (see `coordinator job list`)"),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -125,6 +125,8 @@ func ending(s *api.JobStatus) error {
 	switch s.GetPhase() {
 	case api.Phase_PHASE_FAILED:
 		return fmt.Errorf("job %s failed: %s", s.GetJob(), s.GetReason())
+	case api.Phase_PHASE_SUSPECT:
+		return fmt.Errorf("job %s: %s", s.GetJob(), s.GetReason())
 	case api.Phase_PHASE_CANCELLED:
 		return fmt.Errorf("job %s was cancelled at step %d of %d", s.GetJob(), s.GetStep(), s.GetSteps())
 	}

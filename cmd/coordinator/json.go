@@ -16,7 +16,7 @@ import (
 type statusJSON struct {
 	Job                string            `json:"job"`
 	Name               string            `json:"name"`
-	Phase              string            `json:"phase"` // queued, running, pausing, paused, finished, failed, cancelled
+	Phase              string            `json:"phase"` // queued, running, pausing, paused, finished, failed, cancelled, suspect
 	Reason             string            `json:"reason,omitempty"`
 	Recipe             json.RawMessage   `json:"recipe,omitempty"`
 	RecipeHash         string            `json:"recipe_hash"`
