@@ -26,6 +26,7 @@ import (
 	"strconv"
 
 	"convoy/digest"
+	"convoy/failpoint"
 	"convoy/floats"
 	"convoy/job"
 	"convoy/optim"
@@ -144,6 +145,7 @@ func write(d disk, path string, s *optim.State, m Meta) (digest.Sum, error) {
 	if err != nil {
 		return digest.Sum{}, err
 	}
+	failpoint.Pass(failpoint.BeforeWrite)
 	temp := path + TempSuffix
 	f, err := d.Create(temp)
 	if err != nil {
@@ -155,6 +157,7 @@ func write(d disk, path string, s *optim.State, m Meta) (digest.Sum, error) {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err == nil {
+		failpoint.Pass(failpoint.BeforeRename)
 		err = d.Rename(temp, path)
 	}
 	if err != nil {
@@ -163,6 +166,7 @@ func write(d disk, path string, s *optim.State, m Meta) (digest.Sum, error) {
 		}
 		return digest.Sum{}, err
 	}
+	failpoint.Pass(failpoint.AfterRename)
 	if err := d.SyncDir(filepath.Dir(path)); err != nil {
 		return digest.Sum{}, err
 	}
@@ -211,6 +215,7 @@ func stream(f io.Writer, sha hash.Hash, head []byte, s *optim.State) error {
 		return err
 	}
 	for _, v := range append([][]float32{s.Params}, s.Slots...) {
+		failpoint.Pass(failpoint.DuringWrite)
 		for b := floats.Bytes(v); len(b) > 0; {
 			n := min(len(b), piece)
 			if _, err := out.Write(b[:n]); err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"convoy/api"
 	"convoy/digest"
+	"convoy/failpoint"
 	"convoy/job"
 	"convoy/ledger"
 )
@@ -57,12 +58,14 @@ func (c *control) Apply(l *raft.Log) any {
 	if err := proto.Unmarshal(l.Data, entry); err != nil {
 		return fmt.Errorf("log entry %d: %w", l.Index, err)
 	}
+	failpoint.Pass(failpoint.BeforeCommit)
 	c.mu.Lock()
 	made := c.apply(entry)
 	if made.job != nil {
 		made.job = proto.CloneOf(made.job)
 	}
 	c.mu.Unlock()
+	failpoint.Pass(failpoint.AfterCommit)
 	c.watch(made)
 	return nil
 }

@@ -20,6 +20,7 @@ import (
 
 	"convoy/api"
 	"convoy/bus"
+	"convoy/failpoint"
 	"convoy/job"
 	"convoy/optim"
 )
@@ -381,6 +382,7 @@ func (r *Replica) Propose(ctx context.Context, e *api.Entry) error {
 	if len(b) > maxEntryBytes {
 		return fmt.Errorf("an entry of %d bytes is too long, the limit is %d: shorten the job file", len(b), maxEntryBytes)
 	}
+	failpoint.Pass(failpoint.BeforeProposal)
 	future, answered, err := ask(r, func() raft.ApplyFuture { return r.raft.Apply(b, wait) })
 	if err != nil {
 		return err
@@ -393,6 +395,7 @@ func (r *Replica) Propose(ctx context.Context, e *api.Entry) error {
 		if err != nil {
 			return fmt.Errorf("append to the Raft log: %w", err)
 		}
+		failpoint.Pass(failpoint.AfterProposal)
 		if err, ok := future.Response().(error); ok {
 			return err
 		}

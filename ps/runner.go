@@ -95,7 +95,10 @@ func (r *Replica) step(n *runner, ev Event) {
 		n.noteRecord(ev.Job)
 	}
 	for ev != nil {
+		n.before(ev)
+		held := n.held()
 		actions := n.machine.Step(time.Since(r.started), ev)
+		n.taken(ev, held)
 		ev = nil
 		for _, a := range actions {
 			if _, again := a.(Again); again {
@@ -104,6 +107,7 @@ func (r *Replica) step(n *runner, ev Event) {
 				n.carryOut(a)
 			}
 		}
+		n.told(held)
 	}
 	r.dirty = true
 }
@@ -111,7 +115,7 @@ func (r *Replica) step(n *runner, ev Event) {
 func (n *runner) carryOut(a Action) {
 	switch a := a.(type) {
 	case Send:
-		n.r.publish(a.Subject, a.Message)
+		n.send(a)
 	case Note:
 		n.r.log(n.id(), a.Text)
 	case Propose:

@@ -23,6 +23,7 @@ import (
 	"convoy/bus"
 	"convoy/client"
 	"convoy/data"
+	"convoy/failpoint"
 	"convoy/kernels"
 )
 
@@ -159,16 +160,38 @@ func (w *Worker) step(ev Event) {
 		w.settle(j)
 		ev = j.Joined
 	}
-	for _, a := range w.machine.Step(time.Since(w.started), ev) {
+	row := isRow(ev)
+	if row {
+		failpoint.Pass(failpoint.WorkerBeforeApply)
+	}
+	actions := w.machine.Step(time.Since(w.started), ev)
+	if row {
+		failpoint.Pass(failpoint.WorkerAfterApply)
+	}
+	for _, a := range actions {
 		w.carryOut(a)
 	}
+}
+
+// isRow reports whether an event closes a gradient, which is applied then if its
+// chunks are there.
+func isRow(ev Event) bool {
+	received, ok := ev.(Received)
+	return ok && received.GetRow() != nil
 }
 
 func (w *Worker) carryOut(a Action) {
 	switch a := a.(type) {
 	case Send:
+		partial := a.Message.GetPartial() != nil
+		if partial {
+			failpoint.Pass(failpoint.WorkerBeforePartial)
+		}
 		if err := w.cfg.Carrier.Publish(a.Subject, a.Message); err != nil {
 			w.cfg.Log.Debug("message lost, it will be repaired", zap.String("subject", a.Subject), zap.Error(err))
+		}
+		if partial {
+			failpoint.Pass(failpoint.WorkerAfterPartial)
 		}
 	case Note:
 		w.cfg.Log.Info(a.Text)

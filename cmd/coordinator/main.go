@@ -27,5 +27,5 @@ func root() *cobra.Command {
 		`Convoy trains convolutional networks on ordinary CPU machines. One job file
 gives one model, bit for bit, however many workers compute it and whatever
 happens to them on the way. Begin with `+"`coordinator train`"+`: it needs nothing else.`,
-		trainCommand(), serveCommand(), natsCommand(), jobCommand(), clusterCommand(), modelsCommand(), dataCommand(), benchCommand(), healthcheckCommand(), cli.Version("coordinator"))
+		trainCommand(), serveCommand(), natsCommand(), chaosCommand(), jobCommand(), clusterCommand(), modelsCommand(), dataCommand(), benchCommand(), healthcheckCommand(), cli.Version("coordinator"))
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strconv"
 	"strings"
 
@@ -13,6 +14,7 @@ import (
 	"convoy/client"
 	"convoy/cmd/internal/cli"
 	"convoy/coordinator"
+	"convoy/failpoint"
 )
 
 // embeddedNATS as the value of --nats runs a server in this process.
@@ -47,6 +49,9 @@ also be given by an environment variable, CONVOY_RAFT_LISTEN for --raft-listen.`
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := cli.FromEnvironment(c.Flags()); err != nil {
+				return err
+			}
+			if err := cli.Usage(failpoint.Arm(os.Getenv(failpoint.Variable))); err != nil {
 				return err
 			}
 			cfg, err := f.config()

@@ -21,6 +21,7 @@ import (
 	"convoy/cmd/internal/cli"
 	"convoy/coordinator"
 	"convoy/data"
+	"convoy/failpoint"
 	"convoy/worker"
 )
 
@@ -88,6 +89,9 @@ func (f workerFlags) run(ctx context.Context) error {
 	}
 	if f.threads == 0 {
 		f.threads = runtime.GOMAXPROCS(0)
+	}
+	if err := cli.Usage(failpoint.Arm(os.Getenv(failpoint.Variable))); err != nil {
+		return err
 	}
 	log, err := coordinator.NewLogger(f.logFormat, f.logLevel)
 	if err != nil {

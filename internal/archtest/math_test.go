@@ -16,7 +16,7 @@ import (
 // cosmetic are the folders whose results enter no model: they may use all of
 // math. What is not listed may not.
 var cosmetic = map[string]bool{
-	"cmd": true, "bench": true, "client": true, "coordinator": true, "local": true, "api": true, "tools": true, ".git": true,
+	"cmd": true, "bench": true, "client": true, "coordinator": true, "local": true, "chaos": true, "api": true, "tools": true, ".git": true,
 	"data/internal/glyphgen": true, // draws the glyphs that are committed
 }
 
