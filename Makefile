@@ -99,6 +99,13 @@ bench-torch: build ## docs/benchmarks.md: Convoy and PyTorch in turn on two core
 	bench/torch/install.sh
 	go run ./bench/compare --models "$(MODELS)" --only "$(PARTS)"
 
+# PHOTOGRAPHS is the folder that CIFAR-10's images were unpacked to: train/CLASS/FILE
+# beside test/CLASS/FILE.
+.PHONY: accuracy-torch
+accuracy-torch: build ## losses and accuracy on PHOTOGRAPHS beside PyTorch's
+	bench/torch/install.sh
+	go run ./bench/accuracy --data-dir "$(PHOTOGRAPHS)" examples/cifar-vgg.yaml
+
 .PHONY: images
 images: ## the images convoy-coordinator, convoy-worker and convoy-nats
 	deploy/images.sh

@@ -1,9 +1,9 @@
 #!/bin/bash
-# Installs Debian's PyTorch, and the OpenBLAS that shares its threads, unless they
-# are there. Called by `make bench-torch`.
+# Installs Debian's PyTorch, the OpenBLAS that shares its threads, and Pillow, unless
+# they are there. Called by `make bench-torch` and `make accuracy-torch`.
 set -euo pipefail
 
-packages=(python3-torch libopenblas0-openmp)
+packages=(python3-torch libopenblas0-openmp python3-pil)
 dpkg-query --show "${packages[@]}" >/dev/null 2>&1 && exit
 if ! command -v apt-get >/dev/null; then
 	echo "no apt-get to install ${packages[*]} with: install PyTorch for /usr/bin/python3" >&2
