@@ -668,7 +668,8 @@ type CommittedRow struct {
 	StateDigest    []byte                 `protobuf:"bytes,5,opt,name=state_digest,json=stateDigest,proto3" json:"state_digest,omitempty"` // of the state before the step, where due
 	Shares         []*Share               `protobuf:"bytes,6,rep,name=shares,proto3" json:"shares,omitempty"`                              // who computed what; empty: as the row before
 	Top5           uint32                 `protobuf:"varint,7,opt,name=top5,proto3" json:"top5,omitempty"`
-	Audited        uint32                 `protobuf:"varint,8,opt,name=audited,proto3" json:"audited,omitempty"` // blocks that a second worker computed too, with the same result
+	Audited        uint32                 `protobuf:"varint,8,opt,name=audited,proto3" json:"audited,omitempty"`                            // blocks that a second worker computed too, with the same result
+	PublishedUs    uint32                 `protobuf:"varint,9,opt,name=published_us,json=publishedUs,proto3" json:"published_us,omitempty"` // how long before the entry was proposed the gradient went out, in microseconds; 0: not known
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -755,6 +756,13 @@ func (x *CommittedRow) GetTop5() uint32 {
 func (x *CommittedRow) GetAudited() uint32 {
 	if x != nil {
 		return x.Audited
+	}
+	return 0
+}
+
+func (x *CommittedRow) GetPublishedUs() uint32 {
+	if x != nil {
+		return x.PublishedUs
 	}
 	return 0
 }
@@ -1820,7 +1828,8 @@ type LedgerRow struct {
 	UnixNanos      int64                  `protobuf:"varint,12,opt,name=unix_nanos,json=unixNanos,proto3" json:"unix_nanos,omitempty"`      // when its commit was proposed
 	RecordChain    []byte                 `protobuf:"bytes,13,opt,name=record_chain,json=recordChain,proto3" json:"record_chain,omitempty"` // after the entry that committed it
 	Top5           uint32                 `protobuf:"varint,14,opt,name=top5,proto3" json:"top5,omitempty"`
-	Audited        uint32                 `protobuf:"varint,15,opt,name=audited,proto3" json:"audited,omitempty"` // blocks that a second worker computed too, with the same result
+	Audited        uint32                 `protobuf:"varint,15,opt,name=audited,proto3" json:"audited,omitempty"`                            // blocks that a second worker computed too, with the same result
+	PublishedUs    uint32                 `protobuf:"varint,16,opt,name=published_us,json=publishedUs,proto3" json:"published_us,omitempty"` // how long before unix_nanos the gradient went out, in microseconds; 0: not known
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -1960,6 +1969,13 @@ func (x *LedgerRow) GetAudited() uint32 {
 	return 0
 }
 
+func (x *LedgerRow) GetPublishedUs() uint32 {
+	if x != nil {
+		return x.PublishedUs
+	}
+	return 0
+}
+
 var File_log_proto protoreflect.FileDescriptor
 
 const file_log_proto_rawDesc = "" +
@@ -2021,7 +2037,7 @@ const file_log_proto_rawDesc = "" +
 	"\x05first\x18\x02 \x01(\x04R\x05first\x12!\n" +
 	"\fchain_before\x18\x03 \x01(\fR\vchainBefore\x12+\n" +
 	"\x04rows\x18\x04 \x03(\v2\x17.convoy.v1.CommittedRowR\x04rows\x12\x18\n" +
-	"\aworkers\x18\x05 \x03(\tR\aworkers\"\x83\x02\n" +
+	"\aworkers\x18\x05 \x03(\tR\aworkers\"\xa6\x02\n" +
 	"\fCommittedRow\x12'\n" +
 	"\x0fgradient_digest\x18\x01 \x01(\fR\x0egradientDigest\x12\x19\n" +
 	"\bloss_sum\x18\x02 \x01(\x01R\alossSum\x12\x18\n" +
@@ -2030,7 +2046,8 @@ const file_log_proto_rawDesc = "" +
 	"\fstate_digest\x18\x05 \x01(\fR\vstateDigest\x12(\n" +
 	"\x06shares\x18\x06 \x03(\v2\x10.convoy.v1.ShareR\x06shares\x12\x12\n" +
 	"\x04top5\x18\a \x01(\rR\x04top5\x12\x18\n" +
-	"\aaudited\x18\b \x01(\rR\aaudited\"E\n" +
+	"\aaudited\x18\b \x01(\rR\aaudited\x12!\n" +
+	"\fpublished_us\x18\t \x01(\rR\vpublishedUs\"E\n" +
 	"\x05Share\x12\x16\n" +
 	"\x06worker\x18\x01 \x01(\rR\x06worker\x12\x10\n" +
 	"\x03low\x18\x02 \x01(\rR\x03low\x12\x12\n" +
@@ -2126,7 +2143,7 @@ const file_log_proto_rawDesc = "" +
 	"\x06digest\x18\x06 \x01(\fR\x06digest\x12'\n" +
 	"\x0fcheckpoint_step\x18\a \x01(\x04R\x0echeckpointStep\x12+\n" +
 	"\x11checkpoint_sha256\x18\b \x01(\fR\x10checkpointSha256\x12\x18\n" +
-	"\aproblem\x18\t \x01(\tR\aproblem\"\xbc\x03\n" +
+	"\aproblem\x18\t \x01(\tR\aproblem\"\xdf\x03\n" +
 	"\tLedgerRow\x12\x12\n" +
 	"\x04step\x18\x01 \x01(\x04R\x04step\x12\x1e\n" +
 	"\n" +
@@ -2146,7 +2163,8 @@ const file_log_proto_rawDesc = "" +
 	"unix_nanos\x18\f \x01(\x03R\tunixNanos\x12!\n" +
 	"\frecord_chain\x18\r \x01(\fR\vrecordChain\x12\x12\n" +
 	"\x04top5\x18\x0e \x01(\rR\x04top5\x12\x18\n" +
-	"\aaudited\x18\x0f \x01(\rR\aaudited*\xb6\x01\n" +
+	"\aaudited\x18\x0f \x01(\rR\aaudited\x12!\n" +
+	"\fpublished_us\x18\x10 \x01(\rR\vpublishedUs*\xb6\x01\n" +
 	"\x05Phase\x12\x15\n" +
 	"\x11PHASE_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fPHASE_QUEUED\x10\x01\x12\x11\n" +

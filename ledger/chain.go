@@ -35,7 +35,7 @@ func FromCommit(seq job.Sequence, c *api.StepCommit, unixNanos int64, recordChai
 			Step: c.First + uint64(i), Evaluation: step.Evaluation, Epoch: uint32(step.Epoch) + 1,
 			Chain: bytes.Clone(chain[:]), GradientDigest: r.GradientDigest,
 			LossSum: r.LossSum, Correct: r.Correct, Top5: r.Top5, Examples: r.Examples, StateDigest: r.StateDigest, Audited: r.Audited,
-			Workers: workers, Shares: shares, UnixNanos: unixNanos, RecordChain: recordChain,
+			Workers: workers, Shares: shares, UnixNanos: unixNanos, PublishedUs: r.PublishedUs, RecordChain: recordChain,
 		}
 	}
 	return rows
@@ -67,8 +67,8 @@ func nameOf(table []string, worker uint32) string {
 
 // RecordChain is the head of the record chain after an entry: SHA-256 over the
 // head before it (nil before the first), the proposer's clock, and the entry's
-// steps, sums, digests and shares with the workers' names. The job's ID is not in
-// it: what it covers can be rebuilt from the rows.
+// steps, sums, digests, times, audits and shares with the workers' names. The job's
+// ID is not in it: what it covers can be rebuilt from the rows.
 func RecordChain(prev []byte, entry *api.StepCommit, unixNanos int64) []byte {
 	r := newRecord(prev, entry.First, entry.ChainBefore, unixNanos)
 	var shares []*api.Share
@@ -102,6 +102,8 @@ type figures interface {
 	GetTop5() uint32
 	GetExamples() uint32
 	GetStateDigest() []byte
+	GetAudited() uint32
+	GetPublishedUs() uint32
 }
 
 func (r *record) add(row figures, workers []string, shares []*api.Share) {
@@ -116,6 +118,16 @@ func (r *record) add(row figures, workers []string, shares []*api.Share) {
 		r.bytes([]byte(nameOf(workers, s.Worker)))
 		r.uint(uint64(s.Low))
 		r.uint(uint64(s.High))
+	}
+	r.named("audited", row.GetAudited())
+	r.named("published", row.GetPublishedUs())
+}
+
+// named adds a figure that most rows, or those of older releases, do not have.
+func (r *record) named(name string, n uint32) {
+	if n > 0 {
+		r.bytes([]byte(name))
+		r.uint(uint64(n))
 	}
 }
 

@@ -33,6 +33,8 @@ func TestChecked(t *testing.T) {
 		"a gradient":      {spoil(17, func(r *api.LedgerRow) { r.GradientDigest = make([]byte, 16) }), nil, start, 17, 17, "chain"},
 		"a chain":         {spoil(9, func(r *api.LedgerRow) { r.Chain = make([]byte, 32) }), nil, start, 9, 9, "chain"},
 		"a loss":          {spoil(4, func(r *api.LedgerRow) { r.LossSum++ }), nil, start, 6, 3, "record_chain"},
+		"an audit":        {spoil(4, func(r *api.LedgerRow) { r.Audited = 5 }), nil, start, 6, 3, "record_chain"},
+		"a time":          {spoil(4, func(r *api.LedgerRow) { r.PublishedUs = 5 }), nil, start, 6, 3, "record_chain"},
 		"a worker's name": {spoil(3, func(r *api.LedgerRow) { r.Workers = []string{"w9", "w1"} }), nil, start, 6, 3, "record_chain"},
 	} {
 		passed := 0

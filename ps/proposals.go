@@ -2,6 +2,7 @@ package ps
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -151,8 +152,23 @@ func (p *proposals) commit() *api.StepCommit {
 	if n < commitRows && p.lag() < commitEvery && len(p.times) > 0 && !last && !m.pausing() {
 		return nil
 	}
-	return newCommit(m.job.ID, rows[:n])
+	c := newCommit(m.job.ID, rows[:n])
+	p.date(c)
+	return c
 }
+
+// date says of the rows that this leader published how long ago that was.
+func (p *proposals) date(c *api.StepCommit) {
+	for _, out := range p.times {
+		if i := out.step - int(c.First); i >= 0 && i < len(c.Rows) {
+			age := (p.leader.m.now - out.at).Microseconds()
+			c.Rows[i].PublishedUs = uint32(min(max(age, 1), math.MaxUint32))
+		}
+	}
+}
+
+// datedBytes is what date may add to a row.
+const datedBytes = 6
 
 // newCommit writes rows into one entry, as many as fit.
 func newCommit(id string, rows []*api.StepRow) *api.StepCommit {
@@ -181,7 +197,7 @@ func newCommit(id string, rows []*api.StepRow) *api.StepCommit {
 		if !equalShares(shares, before) {
 			row.Shares, before = shares, shares
 		}
-		size += proto.Size(row) + 3
+		size += proto.Size(row) + 3 + datedBytes
 		if size > maxEntry && len(c.Rows) > 0 {
 			c.Workers = c.Workers[:named]
 			break

@@ -3,6 +3,7 @@ package ps
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 
@@ -54,6 +55,9 @@ func TestCommitsAreSmallAndWhole(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		rows := drawRows(t, rapid.IntRange(1, maxUncommitted).Draw(t, "rows"))
 		c := newCommit(simJob, rows)
+		for _, r := range c.Rows {
+			r.PublishedUs = math.MaxUint32
+		}
 		b, err := proto.Marshal(&api.Entry{Body: &api.Entry_StepCommit{StepCommit: c}, UnixNanos: 1 << 62})
 		if err != nil || len(b) > 4000 || len(c.Rows) == 0 {
 			t.Fatalf("%d rows in %d bytes, %v", len(c.Rows), len(b), err)
@@ -112,6 +116,9 @@ func TestCommitCoversWhatAMajorityHolds(t *testing.T) {
 	c := proposed(Tick{})
 	if c == nil || c.First != 0 || len(c.Rows) != 2 {
 		t.Fatalf("proposed %v, want the two steps that r1 and r2 hold", c)
+	}
+	if us := c.Rows[1].PublishedUs; us != uint32(commitEvery.Microseconds()) {
+		t.Errorf("step 1 was published %d µs before, want %v", us, commitEvery)
 	}
 	if c := proposed(ack("r3", 3)); c != nil {
 		t.Errorf("a second entry while one is in flight: %v", c)

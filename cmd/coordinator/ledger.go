@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -73,10 +72,11 @@ func ledgerCommand(r *remote) *cobra.Command {
 		Use:   "ledger JOB|RUN",
 		Short: "Print who computed what, step by step",
 		Long: `Prints the ledger of a cluster's job or of a run's folder: one row for each
-committed step with its loss, its place in the chain, when it was recorded, and
-which worker computed which micro-batches. SECONDS counts from the job's start, of
-a folder from its first record, to the step's record, which holds all the steps of
-about a tenth of a second; BETWEEN is the time since the record before. With -o json
+committed step with its loss, its place in the chain, when it was done, and which
+worker computed which micro-batches. SECONDS counts from the job's start, of a folder
+from its first step, to the instant at which the step's gradient went out; TOOK is
+the time from that of the step before. Where a leader did not see it go out, both are
+those of the record, which holds the steps of about a tenth of a second. With -o json
 it is one JSON object a line.`,
 		Example: `  coordinator job ledger lenet-relu-k3v9qa --from 700
   coordinator job ledger runs/lenet-relu-1 --steps 100:110 -o json`,
@@ -124,9 +124,13 @@ func (r *remote) ledgerOf(ctx context.Context, name string, wanted steps, do fun
 // timedRow is a row with what its time means.
 type timedRow struct {
 	*api.LedgerRow
-	since   float64  // seconds from the job's start to the row's record
-	between *float64 // seconds from the record before, in the first row of a record
+	since float64  // seconds from the job's start
+	took  *float64 // seconds from the step before, nil where that is not known
 }
+
+// done is when a step's gradient went out, else when it was recorded, in Unix
+// nanoseconds.
+func done(r *api.LedgerRow) int64 { return r.GetUnixNanos() - 1000*int64(r.GetPublishedUs()) }
 
 // timed returns those of rows that are wanted. A start of 0, which is not known, is
 // that of the first row.
@@ -142,15 +146,15 @@ func timed(rows iter.Seq2[*api.LedgerRow, error], start int64, wanted steps) ite
 				return
 			}
 			if start == 0 {
-				start = row.GetUnixNanos()
+				start = done(row)
 			}
-			t := timedRow{LedgerRow: row, since: seconds(row.GetUnixNanos() - start)}
+			t := timedRow{LedgerRow: row, since: seconds(done(row) - start)}
 			switch {
 			case row.GetStep() == 0:
-				t.between = &t.since
-			case before != nil && !bytes.Equal(before.GetRecordChain(), row.GetRecordChain()):
-				d := seconds(row.GetUnixNanos() - before.GetUnixNanos())
-				t.between = &d
+				t.took = &t.since
+			case before != nil:
+				d := seconds(done(row) - done(before))
+				t.took = &d
 			}
 			before = row
 			if row.GetStep() >= uint64(wanted.from) && !yield(t, nil) {
@@ -160,7 +164,7 @@ func timed(rows iter.Seq2[*api.LedgerRow, error], start int64, wanted steps) ite
 	}
 }
 
-// seconds are rounded to milliseconds: no record is timed more exactly.
+// seconds are rounded to milliseconds.
 func seconds(nanos int64) float64 { return time.Duration(nanos).Round(time.Millisecond).Seconds() }
 
 type rowJSON struct {
@@ -175,9 +179,11 @@ type rowJSON struct {
 	Top5           uint32      `json:"top5"`
 	Examples       uint32      `json:"examples"`
 	Shares         []shareJSON `json:"shares"`
-	Time           string      `json:"time"`            // of the record
-	Seconds        float64     `json:"seconds"`         // since the job's start, or a folder's first record
-	Between        *float64    `json:"seconds_between"` // since the record before, in the first row of a record
+	Time           string      `json:"time"`                // of the record
+	Published      string      `json:"published,omitempty"` // when the gradient went out
+	Seconds        float64     `json:"seconds"`             // from the job's start, or a folder's first step, until then, else to the record
+	Took           *float64    `json:"took"`                // seconds from the step before
+	Audited        uint32      `json:"audited,omitempty"`   // blocks that a second worker computed too
 	RecordChain    string      `json:"record_chain"`
 }
 
@@ -194,8 +200,11 @@ func rowOf(r timedRow) rowJSON {
 		Chain: hex.EncodeToString(r.GetChain()), GradientDigest: hex.EncodeToString(r.GetGradientDigest()),
 		StateDigest: hex.EncodeToString(r.GetStateDigest()),
 		LossSum:     r.GetLossSum(), Correct: r.GetCorrect(), Top5: r.GetTop5(), Examples: r.GetExamples(),
-		Shares: []shareJSON{}, Time: instant(r.GetUnixNanos()), Seconds: r.since, Between: r.between,
-		RecordChain: hex.EncodeToString(r.GetRecordChain()),
+		Shares: []shareJSON{}, Time: instant(r.GetUnixNanos()), Seconds: r.since, Took: r.took,
+		Audited: r.GetAudited(), RecordChain: hex.EncodeToString(r.GetRecordChain()),
+	}
+	if r.GetPublishedUs() > 0 {
+		j.Published = instant(done(r.LedgerRow))
 	}
 	for _, s := range r.GetShares() {
 		worker := "?" // a row that points outside its own table
@@ -225,7 +234,7 @@ func ledgerJSON(w io.Writer, rows iter.Seq2[timedRow, error]) error {
 const ledgerBlock = 256
 
 func printLedger(w io.Writer, rows iter.Seq2[timedRow, error]) error {
-	block := [][]string{{"STEP", "EPOCH", "LOSS", "EXAMPLES", "CHAIN", "STATE", "SECONDS", "BETWEEN", "WORKERS"}}
+	block := [][]string{{"STEP", "EPOCH", "LOSS", "EXAMPLES", "CHAIN", "STATE", "SECONDS", "TOOK", "WORKERS"}}
 	for row, err := range rows {
 		if err != nil {
 			return err
@@ -246,12 +255,12 @@ func ledgerCells(r rowJSON) []string {
 	if r.Evaluation {
 		step += " test"
 	}
-	mean, between := "", ""
+	mean, took := "", ""
 	if r.Examples > 0 {
 		mean = fmt.Sprintf("%.4f", r.LossSum/float64(r.Examples))
 	}
-	if r.Between != nil {
-		between = fmt.Sprintf("%.3f", *r.Between)
+	if r.Took != nil {
+		took = fmt.Sprintf("%.3f", *r.Took)
 	}
 	var who []string
 	for _, s := range r.Shares {
@@ -259,6 +268,6 @@ func ledgerCells(r rowJSON) []string {
 	}
 	return []string{
 		step, fmt.Sprint(r.Epoch), mean, fmt.Sprint(r.Examples), short(r.Chain), short(r.StateDigest),
-		fmt.Sprintf("%.3f", r.Seconds), between, strings.Join(who, ", "),
+		fmt.Sprintf("%.3f", r.Seconds), took, strings.Join(who, ", "),
 	}
 }

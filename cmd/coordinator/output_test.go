@@ -52,8 +52,8 @@ func TestTables(t *testing.T) {
 	if err := printLedger(&out, timed(rows, 0, steps{0, -1})); err != nil {
 		t.Fatal(err)
 	}
-	want := "STEP     EPOCH  LOSS    EXAMPLES  CHAIN         STATE  SECONDS  BETWEEN  WORKERS\n" +
-		"46 test  1      0.5000  10        abababababab  -      0.000    -        w1 0-3, w2 4-7, ? 0-0\n"
+	want := "STEP     EPOCH  LOSS    EXAMPLES  CHAIN         STATE  SECONDS  TOOK  WORKERS\n" +
+		"46 test  1      0.5000  10        abababababab  -      0.000    -     w1 0-3, w2 4-7, ? 0-0\n"
 	if out.String() != want {
 		t.Errorf("ledger\n%swant\n%s", out.String(), want)
 	}
@@ -85,24 +85,24 @@ func TestTables(t *testing.T) {
 	}
 }
 
-// TestTimed: rows know when they were recorded, and the first of a record how long
+// TestTimed: rows know when they went out, as far as that is recorded, and how long
 // after the one before.
 func TestTimed(t *testing.T) {
-	row := func(step uint64, at int64, record byte) *api.LedgerRow {
-		return &api.LedgerRow{Step: step, UnixNanos: at * 1e6, RecordChain: []byte{record}}
+	row := func(step uint64, at int64, ago uint32) *api.LedgerRow {
+		return &api.LedgerRow{Step: step, UnixNanos: at * 1e6, PublishedUs: 1000 * ago}
 	}
-	all := []*api.LedgerRow{row(0, 1100, 1), row(1, 1100, 1), row(2, 1350, 2), row(3, 1350, 2), row(4, 1500, 3)}
+	all := []*api.LedgerRow{row(0, 1100, 50), row(1, 1100, 20), row(2, 1350, 200), row(3, 1350, 0), row(4, 1500, 0)}
 	for name, c := range map[string]struct {
 		from   int // the first of the rows at hand
 		start  int64
 		wanted steps
 		want   string
 	}{
-		"a job":            {0, 1000, steps{0, -1}, "0 0.1 after 0.1, 1 0.1, 2 0.35 after 0.25, 3 0.35, 4 0.5 after 0.15"},
-		"a folder":         {0, 0, steps{0, -1}, "0 0 after 0, 1 0, 2 0.25 after 0.25, 3 0.25, 4 0.4 after 0.15"},
-		"some":             {1, 1000, steps{2, 4}, "2 0.35 after 0.25, 3 0.35"},
-		"of a record's":    {2, 1000, steps{3, 4}, "3 0.35"},
-		"of a folder":      {0, 0, steps{4, 9}, "4 0.4 after 0.15"},
+		"a job":            {0, 1000, steps{0, -1}, "0 0.05 took 0.05, 1 0.08 took 0.03, 2 0.15 took 0.07, 3 0.35 took 0.2, 4 0.5 took 0.15"},
+		"a folder":         {0, 0, steps{0, -1}, "0 0 took 0, 1 0.03 took 0.03, 2 0.1 took 0.07, 3 0.3 took 0.2, 4 0.45 took 0.15"},
+		"some":             {1, 1000, steps{2, 4}, "2 0.15 took 0.07, 3 0.35 took 0.2"},
+		"the first":        {3, 1000, steps{3, 4}, "3 0.35"},
+		"of a folder":      {0, 0, steps{4, 9}, "4 0.45 took 0.15"},
 		"beyond the steps": {4, 1000, steps{5, -1}, ""},
 	} {
 		rows := func(yield func(*api.LedgerRow, error) bool) {
@@ -118,8 +118,8 @@ func TestTimed(t *testing.T) {
 				t.Fatal(err)
 			}
 			text := fmt.Sprint(r.GetStep(), " ", r.since)
-			if r.between != nil {
-				text += fmt.Sprint(" after ", *r.between)
+			if r.took != nil {
+				text += fmt.Sprint(" took ", *r.took)
 			}
 			got = append(got, text)
 		}

@@ -211,7 +211,7 @@ func TestPrintedVerdicts(t *testing.T) {
 			"FIELD            LEDGER  RECOMPUTED\ngradient_digest  1       2\nloss_sum         1       2\n": verdict{verify.Report{
 			From: 10, To: 20, Verified: 7, First: &verify.Difference{Step: 17, Field: field("gradient_digest"), Others: []verify.Field{field("loss_sum")}},
 		}},
-		"the same result for all 12 steps\n":                               parting{verify.Comparison{StepsA: 12, StepsB: 12}},
+		"the same result for all 12 steps\n":                                parting{verify.Comparison{StepsA: 12, StepsB: 12}},
 		"the same result for all 10 steps that both have: a has 12, b 10\n": parting{verify.Comparison{StepsA: 12, StepsB: 10}},
 		"the recipes differ\n\nKEY     a    b\nepochs  \"1\"  -\n\nnone of the 10 steps that both have differs\n": parting{verify.Comparison{
 			StepsA: 12, StepsB: 10, RecipesKnown: true, Recipe: []job.KeyDifference{{Key: "epochs", A: `"1"`}},
