@@ -67,6 +67,10 @@ func failEntry(id string) *api.Entry {
 	return &api.Entry{Body: &api.Entry_JobFailed{JobFailed: &api.JobFailed{Job: id, Reason: "diverged"}}}
 }
 
+func suspectEntry(id string) *api.Entry {
+	return &api.Entry{Body: &api.Entry_JobSuspect{JobSuspect: &api.JobSuspect{Job: id, Step: 3, Evidence: "w1 and w2 differ"}}}
+}
+
 func cancelEntry(id string) *api.Entry {
 	return &api.Entry{Body: &api.Entry_JobCancel{JobCancel: &api.JobCancel{Job: id}}}
 }
@@ -228,6 +232,7 @@ func TestEntriesOutOfTurnAreNoOps(t *testing.T) {
 		"fail of no job":        failEntry("x"),
 		"cancel of an ended":    cancelEntry("done"),
 		"fail of an ended":      failEntry("done"),
+		"suspect of an ended":   suspectEntry("done"),
 		"commit for an ended":   commitEntry("done", 0, 1),
 		"pause at another turn": pauseEntry("a", 1),
 		"pause of no job":       pauseEntry("x", 0),
@@ -427,4 +432,17 @@ func FuzzRestore(f *testing.F) {
 			t.Error("a refused snapshot has changed the state")
 		}
 	})
+}
+
+// A suspect job has ended, with the evidence as its reason.
+func TestSuspectJobsHaveEnded(t *testing.T) {
+	c := newFSM()
+	give(c, submitEntry("a"), startEntry("a"), suspectEntry("a"))
+	r := c.record("a")
+	if r.Phase != api.Phase_PHASE_SUSPECT || r.Reason != "w1 and w2 differ" || !ended(r.Phase) || c.active() != nil {
+		t.Errorf("the job is %v: %s", r.Phase, r.Reason)
+	}
+	if text := turning(r); text != "ended after 0 committed steps: w1 and w2 differ" {
+		t.Errorf("its log ends with %q", text)
+	}
 }

@@ -34,6 +34,9 @@ type MachineConfig struct {
 	// Silence is how long a worker may be unheard before its blocks are given to
 	// others; 0 means 300 ms.
 	Silence time.Duration
+	// Quarantined are the workers known to compute wrongly, by name: one map for
+	// the replica's jobs one after the other; nil begins with none.
+	Quarantined map[string]*api.Quarantined
 	// Recorded returns c(t+1) as the log has it, for steps that were committed
 	// before their state was lost.
 	Recorded func(t int) (digest.Sum, bool)
@@ -47,6 +50,9 @@ func (c *MachineConfig) setDefaults() {
 	}
 	if c.Silence == 0 {
 		c.Silence = 300 * time.Millisecond
+	}
+	if c.Quarantined == nil {
+		c.Quarantined = map[string]*api.Quarantined{}
 	}
 }
 
@@ -74,8 +80,6 @@ type Machine struct {
 	saved    api.Ack // newest checkpoint on disk, as acknowledged
 	workers  map[string]*workerSeen
 	figures  Figures
-
-	quarantined map[string]*api.Quarantined // by worker
 }
 
 // Figures are what the steps applied last have shown.
@@ -115,7 +119,7 @@ type repair struct {
 // NewMachine returns the machine of a job that the control FSM shows as record.
 func NewMachine(cfg MachineConfig, j *state.Job, record *api.JobRecord) *Machine {
 	cfg.setDefaults()
-	return &Machine{cfg: cfg, job: j, record: record, workers: map[string]*workerSeen{}, quarantined: map[string]*api.Quarantined{}}
+	return &Machine{cfg: cfg, job: j, record: record, workers: map[string]*workerSeen{}}
 }
 
 // Step carries out one event at the given time, counted from any fixed start.

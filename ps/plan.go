@@ -136,7 +136,7 @@ func (l *leader) helloed(id string) {
 	if w.job == l.m.job.ID && w.term == l.m.term && w.hello.Plan > l.plan.version {
 		// A plan of this term from before the job was paused: the next one must
 		// have a higher version to count.
-		l.plan.version, l.plan.assigned = w.hello.Plan, nil
+		l.plan.version, l.plan.assigned, l.plan.workers = w.hello.Plan, nil, nil
 	}
 	if w.job != l.m.job.ID || (l.plan.version > 0 && (w.hello.Plan != l.plan.version || w.term != l.m.term)) {
 		l.sendPlan(id)

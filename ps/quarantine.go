@@ -14,7 +14,7 @@ func (l *leader) quarantine(id, reason string) {
 	if w := l.m.workers[id]; w != nil {
 		q.Incarnation = w.hello.Incarnation
 	}
-	l.m.quarantined[id] = q
+	l.m.cfg.Quarantined[id] = q
 	l.collect.drop(id)
 	l.m.note("step %d: %s is quarantined: %s. Test its machine's memory and processor and start it again; steps before that used its results without a second opinion", l.collect.step, id, reason)
 	l.replan()
@@ -23,7 +23,10 @@ func (l *leader) quarantine(id, reason string) {
 // isQuarantined reports whether a worker is given no blocks, and why: until its
 // process is another one.
 func (m *Machine) isQuarantined(id string) (reason string, is bool) {
-	q, w := m.quarantined[id], m.workers[id]
+	return inQuarantine(m.cfg.Quarantined[id], m.workers[id])
+}
+
+func inQuarantine(q *api.Quarantined, w *workerSeen) (reason string, is bool) {
 	if q == nil || (w != nil && w.hello.Incarnation != q.Incarnation) {
 		return "", false
 	}
@@ -33,9 +36,9 @@ func (m *Machine) isQuarantined(id string) (reason string, is bool) {
 // quarantines is what the leader's head tells the other replicas, so that one of
 // them that leads later knows.
 func (m *Machine) quarantines() (all []*api.Quarantined) {
-	for id := range sorted(m.quarantined) {
+	for id := range sorted(m.cfg.Quarantined) {
 		if _, is := m.isQuarantined(id); is {
-			all = append(all, m.quarantined[id])
+			all = append(all, m.cfg.Quarantined[id])
 		}
 	}
 	return all
@@ -43,7 +46,7 @@ func (m *Machine) quarantines() (all []*api.Quarantined) {
 
 func (m *Machine) noteQuarantines(all []*api.Quarantined) {
 	for _, q := range all {
-		m.quarantined[q.Worker] = q
+		m.cfg.Quarantined[q.Worker] = q
 	}
 }
 

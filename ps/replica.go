@@ -72,8 +72,11 @@ type Replica struct {
 	role   role
 	runner *runner // of the active job, nil without one
 	fleet  map[string]*workerSeen
-	dirty  bool
-	retry  time.Time // when to try the active job again after it could not be begun
+
+	quarantined map[string]*api.Quarantined // workers that compute wrongly, by name
+
+	dirty bool
+	retry time.Time // when to try the active job again after it could not be begun
 
 	connectedAt time.Time // when the bus was last connected
 	handedAt    time.Time // when leadership was last to be handed over
@@ -106,7 +109,7 @@ func Open(cfg Config) (*Replica, error) {
 	cfg.Raft.Servers = slices.SortedFunc(slices.Values(cfg.Raft.Servers), func(a, b Server) int { return strings.Compare(a.ID, b.ID) })
 	r := &Replica{
 		cfg: cfg, inbox: make(chan func(), inboxLen), done: make(chan struct{}),
-		started: time.Now(), fleet: map[string]*workerSeen{}, changed: make(chan struct{}),
+		started: time.Now(), fleet: map[string]*workerSeen{}, quarantined: map[string]*api.Quarantined{}, changed: make(chan struct{}),
 	}
 	r.ctx, r.stop = context.WithCancelCause(context.Background())
 	r.leading.Store(&role{})

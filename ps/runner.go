@@ -54,7 +54,7 @@ func (r *Replica) newRunner(record *api.JobRecord) (*runner, error) {
 	}
 	n.machine = NewMachine(MachineConfig{
 		Cluster: r.cfg.Cluster, Self: r.cfg.ID, Voters: voters,
-		ChunkFloats: r.cfg.ChunkFloats, Silence: r.cfg.Silence,
+		ChunkFloats: r.cfg.ChunkFloats, Silence: r.cfg.Silence, Quarantined: r.quarantined,
 		Recorded: func(t int) (digest.Sum, bool) { c, ok := n.known[t]; return c, ok },
 	}, n.job, record)
 	n.leave, err = r.cfg.Carrier.Subscribe(bus.Gradients(r.cfg.Cluster, n.job.ID), r.receive)

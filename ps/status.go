@@ -225,10 +225,8 @@ func (r *Replica) workerStatus() []*api.WorkerStatus {
 			continue
 		}
 		s := &api.WorkerStatus{Id: id, Job: w.job, Step: w.hello.Step, Threads: w.hello.Threads, Problem: w.hello.Problem}
-		if r.runner != nil {
-			if why, is := r.runner.machine.isQuarantined(id); is {
-				s.Problem = "quarantined: " + why + ": test this machine, then start the worker again"
-			}
+		if why, is := inQuarantine(r.quarantined[id], w); is {
+			s.Problem = "quarantined: " + why + ": test this machine, then start the worker again"
 		}
 		if r.runner != nil && r.runner.machine.lead != nil {
 			for _, a := range r.runner.machine.lead.plan.assigned {

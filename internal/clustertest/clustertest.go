@@ -38,6 +38,8 @@ type Config struct {
 	Threads     int   // of each worker; 0 means 1
 	ChunkFloats int   // of a chunk on the wire; 0 means the default
 	DataMemory  int64 // bytes of shards that a worker holds, and keeps on disk; 0 means the default
+	// Wrap puts something between a worker and its carrier; nil: nothing.
+	Wrap func(worker string, c bus.Carrier) bus.Carrier
 }
 
 const clusterName = "test"
@@ -174,6 +176,9 @@ func (c *Cluster) AddWorker() string {
 		own, err = bus.Dial(context.Background(), bus.Options{URLs: []string{c.nats.ClientURL()}, Name: id, Log: c.log})
 		c.must(err, "dial NATS")
 		cfg.Carrier = own
+	}
+	if c.cfg.Wrap != nil {
+		cfg.Carrier = c.cfg.Wrap(id, cfg.Carrier)
 	}
 	w, err := worker.New(cfg)
 	c.must(err, "worker %s", id)
