@@ -105,7 +105,7 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	}
 	r.reference(reference)
 	o.Notify(fmt.Sprintf("reference: %d steps in %.1f s, digest %s", r.Steps, r.ReferenceSeconds, r.ReferenceDigest))
-	plan, err := place(o, int(r.Steps))
+	plan, err := place(o.Seed, o.Kinds, o.Times, int(r.Steps))
 	if err != nil {
 		return r, err
 	}

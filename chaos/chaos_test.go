@@ -29,8 +29,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestPlace(t *testing.T) {
-	o := Options{Kinds: Kinds, Times: 3, Seed: 5}
-	plan, err := place(o, 400)
+	plan, err := place(5, Kinds, 3, 400)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,22 +45,20 @@ func TestPlace(t *testing.T) {
 			t.Errorf("%s strikes %d times", k, struck[k])
 		}
 	}
-	if again, _ := place(o, 400); !reflect.DeepEqual(again, plan) {
+	if again, _ := place(5, Kinds, 3, 400); !reflect.DeepEqual(again, plan) {
 		t.Error("the same seed gives another plan")
 	}
-	o.Seed++
-	if other, _ := place(o, 400); reflect.DeepEqual(other, plan) {
+	if other, _ := place(6, Kinds, 3, 400); reflect.DeepEqual(other, plan) {
 		t.Error("another seed gives the same plan")
 	}
 }
 
 func TestPlaceNeedsRoom(t *testing.T) {
-	o := Options{Kinds: Kinds, Times: 3}
-	_, err := place(o, 75)
+	_, err := place(1, Kinds, 3, 75)
 	if err == nil || !strings.Contains(err.Error(), "too short for 24 faults: give it at least 76") {
 		t.Errorf("75 steps: %v", err)
 	}
-	if _, err := place(o, 76); err != nil {
+	if _, err := place(1, Kinds, 3, 76); err != nil {
 		t.Errorf("76 steps, which it asks for: %v", err)
 	}
 }

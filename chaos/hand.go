@@ -56,8 +56,11 @@ func (h *hand) play(plan []strike) error {
 }
 
 // prepare waits until everybody is back from the fault before: two at once could
-// take a majority, and a job is not made to survive that without a pause.
+// take a majority, and a job is not made to survive that without a pause. The job
+// is slowed down meanwhile, so that a short one lasts.
 func (h *hand) prepare() error {
+	h.mischief.slow.Store(true)
+	defer h.mischief.slow.Store(false)
 	ctx, cancel := context.WithTimeout(h.ctx, patience)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -139,18 +142,22 @@ func (h *hand) last(f fault, step int) error {
 	}
 	ctx, cancel := context.WithTimeout(h.ctx, holdMost)
 	defer cancel()
-	timer := time.NewTimer(f.atLeast)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-		return context.Cause(h.ctx)
-	}
+	over := time.NewTimer(f.atLeast)
+	defer over.Stop()
 	err := f.lasts(ctx, step)
-	if err != nil && ctx.Err() != nil {
+	if ctx.Err() != nil {
 		return context.Cause(h.ctx) // it lasted long enough
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	h.mischief.slow.Store(true) // how the job came through is known
+	defer h.mischief.slow.Store(false)
+	select {
+	case <-over.C:
+	case <-h.ctx.Done():
+	}
+	return context.Cause(h.ctx)
 }
 
 // fault is something to do to the cluster and to undo again.
@@ -178,7 +185,7 @@ func (h *hand) fault(s strike) (fault, error) {
 			target: target, begin: func() error { return c.Kill(target) },
 			lasts: h.steps, heal: func() error { return c.Restart(target) },
 		}
-		if s.kind != KillWorker && h.replicas < 3 {
+		if s.kind == KillWorker && len(c.Workers()) == 1 || s.kind != KillWorker && h.replicas < 3 {
 			f.lasts = nil // nothing can happen without it
 		}
 		return f, err

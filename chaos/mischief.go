@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"convoy/api"
 	"convoy/bus"
@@ -12,9 +14,10 @@ import (
 )
 
 // mischief sits on all links to NATS: it notes the steps that go by and, when it
-// is told to, sends messages twice or flips bits of them.
+// is told to, slows them down, sends messages twice or flips bits of them.
 type mischief struct {
 	marks *marks
+	slow  atomic.Bool
 
 	mu         sync.Mutex
 	random     *rand.Rand
@@ -26,6 +29,9 @@ type mischief struct {
 
 const (
 	ours = "cv." // what subjects of the protocol begin with
+	// How much later a step's row arrives while the job is slowed down: less than
+	// what anybody would take for a loss.
+	brake = 120 * time.Millisecond
 	// Of the messages that pass, so many are sent twice, and so many changed.
 	duplicateShare = 0.5
 	corruptShare   = 0.1
@@ -123,7 +129,12 @@ func (m *mischief) note(msg link.Message) {
 	if err != nil {
 		return // it was changed just now
 	}
-	if row, ok := decoded.Body.(*api.Envelope_Row); ok {
-		m.marks.published(row.Row.GetStep())
+	row, ok := decoded.Body.(*api.Envelope_Row)
+	if !ok {
+		return
 	}
+	if m.slow.Load() {
+		time.Sleep(brake) // what follows on this connection comes later too, as on a slow one
+	}
+	m.marks.published(row.Row.GetStep())
 }

@@ -13,13 +13,13 @@ type strike struct {
 	roll uint64 // decides whom it hits
 }
 
-// place spreads the faults over a job of so many steps: each has a stretch of its
-// own and a place in it by chance, in an order by chance.
-func place(o Options, steps int) ([]strike, error) {
-	r := rand.New(rand.NewPCG(o.Seed, 0x6368616f73)) // "chaos"
+// place spreads faults, times of each kind, over a job of so many steps: each has
+// a stretch of its own and a place in it by chance, in an order by chance.
+func place(seed uint64, kinds []Kind, times, steps int) ([]strike, error) {
+	r := rand.New(rand.NewPCG(seed, 0x6368616f73)) // "chaos"
 	var plan []strike
-	for nth := range o.Times {
-		for _, kind := range o.Kinds {
+	for nth := range times {
+		for _, kind := range kinds {
 			plan = append(plan, strike{kind: kind, nth: nth, roll: r.Uint64()})
 		}
 	}
