@@ -73,7 +73,8 @@ func ledgerCommand(r *remote) *cobra.Command {
 		Short: "Print who computed what, step by step",
 		Long: `Prints the ledger of a cluster's job or of a run's folder: one row for each
 committed step with its loss, its place in the chain, when it was done, and which
-worker computed which micro-batches. SECONDS counts from the job's start, of a folder
+worker computed which micro-batches; audited are blocks that a second one computed
+too, with the same result. SECONDS counts from the job's start, of a folder
 from its first step, to the instant at which the step's gradient went out; TOOK is
 the time from that of the step before. Where a leader did not see it go out, both are
 those of the record, which holds the steps of about a tenth of a second. With -o json
@@ -265,6 +266,9 @@ func ledgerCells(r rowJSON) []string {
 	var who []string
 	for _, s := range r.Shares {
 		who = append(who, s.Worker+" "+span(s.Low, s.High))
+	}
+	if r.Audited > 0 {
+		who = append(who, fmt.Sprintf("%d audited", r.Audited))
 	}
 	return []string{
 		step, fmt.Sprint(r.Epoch), mean, fmt.Sprint(r.Examples), short(r.Chain), short(r.StateDigest),

@@ -46,14 +46,14 @@ func TestTables(t *testing.T) {
 	var out bytes.Buffer
 	row := &api.LedgerRow{
 		Step: 46, Evaluation: true, Epoch: 1, LossSum: 5, Examples: 10, Chain: bytes.Repeat([]byte{0xab}, 32),
-		Workers: []string{"w1", "w2"}, Shares: []*api.Share{{Worker: 0, Low: 0, High: 4}, {Worker: 1, Low: 4, High: 8}, {Worker: 2, Low: 0, High: 1}},
+		Workers: []string{"w1", "w2"}, Shares: []*api.Share{{Worker: 0, Low: 0, High: 4}, {Worker: 1, Low: 4, High: 8}, {Worker: 2, Low: 0, High: 1}}, Audited: 1,
 	}
 	rows := func(yield func(*api.LedgerRow, error) bool) { yield(row, nil) }
 	if err := printLedger(&out, timed(rows, 0, steps{0, -1})); err != nil {
 		t.Fatal(err)
 	}
 	want := "STEP     EPOCH  LOSS    EXAMPLES  CHAIN         STATE  SECONDS  TOOK  WORKERS\n" +
-		"46 test  1      0.5000  10        abababababab  -      0.000    -     w1 0-3, w2 4-7, ? 0-0\n"
+		"46 test  1      0.5000  10        abababababab  -      0.000    -     w1 0-3, w2 4-7, ? 0-0, 1 audited\n"
 	if out.String() != want {
 		t.Errorf("ledger\n%swant\n%s", out.String(), want)
 	}
