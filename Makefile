@@ -114,6 +114,12 @@ images: ## the images convoy-coordinator, convoy-worker and convoy-nats
 compose-test: build images ## a compose cluster through four kills, against one process
 	COMPOSE="$(COMPOSE)" deploy/compose-test.sh
 
+.PHONY: faults
+faults: build ## real processes: 1 to 8 workers with up to 10 faults, a kill at every failpoint, links cut; 10 minutes
+	go test -tags faults -count=1 -timeout 40m -v -run 'TestFaultsTable|TestEveryCrash' ./chaos
+	@if [ "$$(id -u)" -eq 0 ] && ip netns list >/dev/null 2>&1; then tools/netns.sh; else \
+		echo "LEFT OUT: links cut between network namespaces, which needs root and iproute2"; fi
+
 .PHONY: clean
 clean: ## remove what make built
 	rm -rf bin
