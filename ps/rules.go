@@ -17,6 +17,7 @@ type rules struct {
 	anyChain     bool // partials are taken whatever state they were computed on
 	countTwice   bool // a partial that comes again is added again
 	zeros        bool // a micro-batch without examples is a gradient of zeros
+	eagerSaves   bool // a state is written to disk before its step is committed
 	dropRows     bool // who does not lead keeps no rows of steps that are not committed
 	dropGradient bool // nobody keeps the gradient applied last for others
 

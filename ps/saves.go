@@ -39,7 +39,10 @@ func (m *Machine) checkpoint() {
 // save starts on the next state that may be written.
 func (m *Machine) save() {
 	s := &m.saves
-	if len(s.waiting) == 0 || s.writing || m.now < s.retryAt || uint64(s.waiting[0].Step) > m.record.Committed {
+	if len(s.waiting) == 0 || s.writing || m.now < s.retryAt {
+		return
+	}
+	if uint64(s.waiting[0].Step) > m.record.Committed && !m.cfg.rules.eagerSaves {
 		return
 	}
 	s.writing = true

@@ -34,7 +34,7 @@ type invariants struct {
 	log         []simEntry // what any leader has committed
 	overwritten int        // entries of a minority that were lost
 	rows        []*api.LedgerRow
-	publishedAt []time.Duration // when each gradient was first on the bus
+	publishedAt []time.Duration // when each gradient was first to be had
 	redone      int             // steps computed again although their gradient was out
 	looks       int             // at what machines keep
 	movedAt     time.Duration   // when the run last got further
@@ -52,9 +52,8 @@ func (v *invariants) state(r *simReplica) {
 	if k == nil {
 		return
 	}
-	if k.Step() > r.held {
-		r.held = k.Step()
-	}
+	r.held = max(r.held, k.Step())
+	v.out(k.Step() - 1) // while the one before is on its way a gradient is not on the bus yet
 	if want := v.w.want[k.Step()]; k.Chain() != want.chain || k.State().Digest() != want.digest {
 		v.w.violated("I2: %s holds another state %d: chain %v, state %v", r.id, k.Step(), k.Chain() == want.chain, k.State().Digest() == want.digest)
 	}
@@ -159,6 +158,11 @@ func (v *invariants) publication(r *simReplica, m bus.Message) {
 		t = int(row.Step)
 		v.again(r, t)
 	}
+	v.out(t)
+}
+
+// out notes that gradient t can be had.
+func (v *invariants) out(t int) {
 	for t >= len(v.publishedAt) {
 		v.publishedAt = append(v.publishedAt, v.w.now)
 		v.moved()

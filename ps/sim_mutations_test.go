@@ -64,6 +64,10 @@ var mutations = map[string]mutation{
 		"leader publishes while no replica hears it, and dies",
 		func(p *plot) { p.rules.noMajority = true }, "I3: ",
 	},
+	"checkpoints before their step is committed": {
+		"all replicas lose power",
+		func(p *plot) { p.rules.eagerSaves = true }, "I4: ",
+	},
 	"no terms": {
 		"leader dies and is back with nothing before the election",
 		func(p *plot) { p.rules.noTerms = true }, "I6: nothing has moved",
