@@ -205,7 +205,13 @@ func (v *invariants) progress() {
 	if still > stall {
 		var at []string
 		for _, r := range v.w.replicas {
-			at = append(at, fmt.Sprintf("%s: %v, %v", r.id, r.holds(), r.fsm.snapshot()))
+			record := r.fsm.record(simJob)
+			line := fmt.Sprintf("%s: up %v, role %+v, holds step %d, ready %v; the log: %v, %d committed, checkpoint %d",
+				r.id, r.up, r.role, r.holds().Step, r.holds().Ready, record.GetPhase(), record.GetCommitted(), record.GetCheckpoint().GetStep())
+			if r.machine != nil && r.machine.lead != nil {
+				line += ", it is " + r.machine.lead.waiting()
+			}
+			at = append(at, line)
 		}
 		v.w.violated("I6: nothing has moved for %v:\n%s", still, strings.Join(at, "\n"))
 	}
