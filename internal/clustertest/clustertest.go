@@ -7,6 +7,7 @@
 package clustertest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,6 +39,8 @@ type Config struct {
 	Threads     int   // of each worker; 0 means 1
 	ChunkFloats int   // of a chunk on the wire; 0 means the default
 	DataMemory  int64 // bytes of shards that a worker holds, and keeps on disk; 0 means the default
+	// Patience is how long a wait for a job may take; 0 means a minute.
+	Patience time.Duration
 	// Wrap puts something between a worker and its carrier; nil: nothing.
 	Wrap func(worker string, c bus.Carrier) bus.Carrier
 }
@@ -75,7 +78,7 @@ type process struct {
 // Start brings a cluster up and waits until it has a leader.
 func Start(t testing.TB, cfg Config) *Cluster {
 	t.Helper()
-	cfg.Replicas, cfg.Threads = max(cfg.Replicas, 1), max(cfg.Threads, 1)
+	cfg.Replicas, cfg.Threads, cfg.Patience = max(cfg.Replicas, 1), max(cfg.Threads, 1), cmp.Or(cfg.Patience, patience)
 	c := &Cluster{
 		t: t, cfg: cfg, dir: t.TempDir(), log: zap.NewNop(),
 		replicas: map[string]*process{}, workers: map[string]*process{},
@@ -301,7 +304,7 @@ var errSeen = errors.New("seen")
 
 func (c *Cluster) watch(job string, enough func(*api.JobStatus) bool) *api.JobStatus {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), c.cfg.Patience)
 	defer cancel()
 	var last *api.JobStatus
 	err := c.client.Watch(ctx, job, func(s *api.JobStatus) error {
