@@ -87,7 +87,7 @@ func (l *leader) tick() {
 // resting reports whether the job is to be paused and publishes nothing more:
 // only steps that were committed and then lost by all are computed again.
 func (l *leader) resting() bool {
-	return l.m.pausing() && l.m.keeper.Step() >= int(l.m.record.Committed)
+	return l.m.pausing() && !l.m.cfg.rules.noRest && l.m.keeper.Step() >= int(l.m.record.Committed)
 }
 
 func (l *leader) advance() {

@@ -19,6 +19,7 @@ type rules struct {
 	zeros        bool // a micro-batch without examples is a gradient of zeros
 	eagerSaves   bool // a state is written to disk before its step is committed
 	dropRows     bool // who does not lead keeps no rows of steps that are not committed
+	noRest       bool // a job that is to be paused goes on
 	dropGradient bool // nobody keeps the gradient applied last for others
 
 	// chunk sees each chunk of a gradient that a follower takes off the bus.

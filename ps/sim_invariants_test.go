@@ -39,6 +39,8 @@ type invariants struct {
 	looks       int             // at what machines keep
 	movedAt     time.Duration   // when the run last got further
 	longest     time.Duration   // without progress, once all is well
+
+	written map[uint64]map[string]bool // checkpoints by step and replica
 }
 
 // stall is how long a whole cluster may stand still: an election whose votes

@@ -72,6 +72,9 @@ var mutations = map[string]mutation{
 		"leader dies and is back with nothing before the election",
 		func(p *plot) { p.rules.noTerms = true }, "I6: nothing has moved",
 	},
+	"a job that is to be paused goes on": {
+		"", func(p *plot) { p.rules.noRest = true }, "pause: ",
+	},
 	"rows not kept": {
 		"leader dies with a gradient that workers alone hold",
 		func(p *plot) { p.rules.dropRows = true }, "I6: nothing has moved",

@@ -83,6 +83,7 @@ func (r *simReplica) pump() {
 
 func (r *simReplica) watch(c change) {
 	r.w.holds.recorded(r, c.rows)
+	r.w.holds.decided(r, c)
 	r.rows = append(r.rows, c.rows...)
 	r.later(100*time.Microsecond, r.refresh)
 }
@@ -251,6 +252,7 @@ func (r *simReplica) carryOut(a Action) {
 	switch a := a.(type) {
 	case Send:
 		w.holds.publication(r, a.Message)
+		w.holds.rests(r, a.Message)
 		r.publish(a.Subject, a.Message)
 	case Note:
 		w.trace("%v: %s notes: %s", w.now, r.id, a.Text)
@@ -279,6 +281,7 @@ func (r *simReplica) carryOut(a Action) {
 				return
 			}
 			r.disk[a.Step] = &simFile{WriteCheckpoint: a}
+			w.holds.wrote(r, a.Step)
 			r.later(0, func() { r.step(CheckpointWritten{Step: a.Step, SHA256: a.State.Digest()}) })
 		})
 	default:
