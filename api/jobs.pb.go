@@ -556,6 +556,7 @@ type ClusterStatus struct {
 	Replicas          []*ReplicaStatus       `protobuf:"bytes,4,rep,name=replicas,proto3" json:"replicas,omitempty"`
 	Workers           []*WorkerStatus        `protobuf:"bytes,5,rep,name=workers,proto3" json:"workers,omitempty"`
 	ArithmeticVersion uint32                 `protobuf:"varint,6,opt,name=arithmetic_version,json=arithmeticVersion,proto3" json:"arithmetic_version,omitempty"`
+	Uid               string                 `protobuf:"bytes,7,opt,name=uid,proto3" json:"uid,omitempty"` // of this cluster alone, empty until its first leader has made it
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
@@ -632,6 +633,169 @@ func (x *ClusterStatus) GetArithmeticVersion() uint32 {
 	return 0
 }
 
+func (x *ClusterStatus) GetUid() string {
+	if x != nil {
+		return x.Uid
+	}
+	return ""
+}
+
+type AddReplicaRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Address       string                 `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`                            // gRPC, host:port
+	RaftAddress   string                 `protobuf:"bytes,3,opt,name=raft_address,json=raftAddress,proto3" json:"raft_address,omitempty"` // host:port
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddReplicaRequest) Reset() {
+	*x = AddReplicaRequest{}
+	mi := &file_jobs_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddReplicaRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddReplicaRequest) ProtoMessage() {}
+
+func (x *AddReplicaRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_jobs_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddReplicaRequest.ProtoReflect.Descriptor instead.
+func (*AddReplicaRequest) Descriptor() ([]byte, []int) {
+	return file_jobs_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *AddReplicaRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *AddReplicaRequest) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *AddReplicaRequest) GetRaftAddress() string {
+	if x != nil {
+		return x.RaftAddress
+	}
+	return ""
+}
+
+type RemoveReplicaRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveReplicaRequest) Reset() {
+	*x = RemoveReplicaRequest{}
+	mi := &file_jobs_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveReplicaRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveReplicaRequest) ProtoMessage() {}
+
+func (x *RemoveReplicaRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_jobs_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveReplicaRequest.ProtoReflect.Descriptor instead.
+func (*RemoveReplicaRequest) Descriptor() ([]byte, []int) {
+	return file_jobs_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *RemoveReplicaRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+type TransferLeaderRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`     // empty: the voter that is fittest
+	From          string                 `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"` // who led when this was asked: it is done once another leads
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransferLeaderRequest) Reset() {
+	*x = TransferLeaderRequest{}
+	mi := &file_jobs_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransferLeaderRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransferLeaderRequest) ProtoMessage() {}
+
+func (x *TransferLeaderRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_jobs_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransferLeaderRequest.ProtoReflect.Descriptor instead.
+func (*TransferLeaderRequest) Descriptor() ([]byte, []int) {
+	return file_jobs_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *TransferLeaderRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *TransferLeaderRequest) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
 type ReplicaStatus struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -642,13 +806,14 @@ type ReplicaStatus struct {
 	Job           string                 `protobuf:"bytes,6,opt,name=job,proto3" json:"job,omitempty"`         // the job it holds a state of
 	Step          uint64                 `protobuf:"varint,7,opt,name=step,proto3" json:"step,omitempty"`      // the state it holds
 	Problem       string                 `protobuf:"bytes,8,opt,name=problem,proto3" json:"problem,omitempty"` // why it is not well, empty when it is
+	Stage         string                 `protobuf:"bytes,9,opt,name=stage,proto3" json:"stage,omitempty"`     // joining, ready or voter; empty for one that is no member
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ReplicaStatus) Reset() {
 	*x = ReplicaStatus{}
-	mi := &file_jobs_proto_msgTypes[12]
+	mi := &file_jobs_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -660,7 +825,7 @@ func (x *ReplicaStatus) String() string {
 func (*ReplicaStatus) ProtoMessage() {}
 
 func (x *ReplicaStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_jobs_proto_msgTypes[12]
+	mi := &file_jobs_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -673,7 +838,7 @@ func (x *ReplicaStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaStatus.ProtoReflect.Descriptor instead.
 func (*ReplicaStatus) Descriptor() ([]byte, []int) {
-	return file_jobs_proto_rawDescGZIP(), []int{12}
+	return file_jobs_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ReplicaStatus) GetId() string {
@@ -732,6 +897,13 @@ func (x *ReplicaStatus) GetProblem() string {
 	return ""
 }
 
+func (x *ReplicaStatus) GetStage() string {
+	if x != nil {
+		return x.Stage
+	}
+	return ""
+}
+
 type WorkerStatus struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -747,7 +919,7 @@ type WorkerStatus struct {
 
 func (x *WorkerStatus) Reset() {
 	*x = WorkerStatus{}
-	mi := &file_jobs_proto_msgTypes[13]
+	mi := &file_jobs_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -759,7 +931,7 @@ func (x *WorkerStatus) String() string {
 func (*WorkerStatus) ProtoMessage() {}
 
 func (x *WorkerStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_jobs_proto_msgTypes[13]
+	mi := &file_jobs_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -772,7 +944,7 @@ func (x *WorkerStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerStatus.ProtoReflect.Descriptor instead.
 func (*WorkerStatus) Descriptor() ([]byte, []int) {
-	return file_jobs_proto_rawDescGZIP(), []int{13}
+	return file_jobs_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *WorkerStatus) GetId() string {
@@ -866,7 +1038,7 @@ type JobStatus struct {
 
 func (x *JobStatus) Reset() {
 	*x = JobStatus{}
-	mi := &file_jobs_proto_msgTypes[14]
+	mi := &file_jobs_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -878,7 +1050,7 @@ func (x *JobStatus) String() string {
 func (*JobStatus) ProtoMessage() {}
 
 func (x *JobStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_jobs_proto_msgTypes[14]
+	mi := &file_jobs_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -891,7 +1063,7 @@ func (x *JobStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobStatus.ProtoReflect.Descriptor instead.
 func (*JobStatus) Descriptor() ([]byte, []int) {
-	return file_jobs_proto_rawDescGZIP(), []int{14}
+	return file_jobs_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *JobStatus) GetJob() string {
@@ -1127,7 +1299,7 @@ type MissingShardsRequest struct {
 
 func (x *MissingShardsRequest) Reset() {
 	*x = MissingShardsRequest{}
-	mi := &file_jobs_proto_msgTypes[15]
+	mi := &file_jobs_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1139,7 +1311,7 @@ func (x *MissingShardsRequest) String() string {
 func (*MissingShardsRequest) ProtoMessage() {}
 
 func (x *MissingShardsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jobs_proto_msgTypes[15]
+	mi := &file_jobs_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1152,7 +1324,7 @@ func (x *MissingShardsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MissingShardsRequest.ProtoReflect.Descriptor instead.
 func (*MissingShardsRequest) Descriptor() ([]byte, []int) {
-	return file_jobs_proto_rawDescGZIP(), []int{15}
+	return file_jobs_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *MissingShardsRequest) GetManifest() []byte {
@@ -1171,7 +1343,7 @@ type MissingShardsResponse struct {
 
 func (x *MissingShardsResponse) Reset() {
 	*x = MissingShardsResponse{}
-	mi := &file_jobs_proto_msgTypes[16]
+	mi := &file_jobs_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1183,7 +1355,7 @@ func (x *MissingShardsResponse) String() string {
 func (*MissingShardsResponse) ProtoMessage() {}
 
 func (x *MissingShardsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_jobs_proto_msgTypes[16]
+	mi := &file_jobs_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1196,7 +1368,7 @@ func (x *MissingShardsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MissingShardsResponse.ProtoReflect.Descriptor instead.
 func (*MissingShardsResponse) Descriptor() ([]byte, []int) {
-	return file_jobs_proto_rawDescGZIP(), []int{16}
+	return file_jobs_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *MissingShardsResponse) GetSha256() [][]byte {
@@ -1216,7 +1388,7 @@ type PutShardRequest struct {
 
 func (x *PutShardRequest) Reset() {
 	*x = PutShardRequest{}
-	mi := &file_jobs_proto_msgTypes[17]
+	mi := &file_jobs_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1228,7 +1400,7 @@ func (x *PutShardRequest) String() string {
 func (*PutShardRequest) ProtoMessage() {}
 
 func (x *PutShardRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jobs_proto_msgTypes[17]
+	mi := &file_jobs_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1241,7 +1413,7 @@ func (x *PutShardRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutShardRequest.ProtoReflect.Descriptor instead.
 func (*PutShardRequest) Descriptor() ([]byte, []int) {
-	return file_jobs_proto_rawDescGZIP(), []int{17}
+	return file_jobs_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *PutShardRequest) GetSha256() []byte {
@@ -1266,7 +1438,7 @@ type PutShardResponse struct {
 
 func (x *PutShardResponse) Reset() {
 	*x = PutShardResponse{}
-	mi := &file_jobs_proto_msgTypes[18]
+	mi := &file_jobs_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1278,7 +1450,7 @@ func (x *PutShardResponse) String() string {
 func (*PutShardResponse) ProtoMessage() {}
 
 func (x *PutShardResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_jobs_proto_msgTypes[18]
+	mi := &file_jobs_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1291,19 +1463,21 @@ func (x *PutShardResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutShardResponse.ProtoReflect.Descriptor instead.
 func (*PutShardResponse) Descriptor() ([]byte, []int) {
-	return file_jobs_proto_rawDescGZIP(), []int{18}
+	return file_jobs_proto_rawDescGZIP(), []int{21}
 }
 
 type HeldRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Job           string                 `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	Complete      bool                   `protobuf:"varint,2,opt,name=complete,proto3" json:"complete,omitempty"` // whether lacks and applied are wanted
+	Verify        bool                   `protobuf:"varint,3,opt,name=verify,proto3" json:"verify,omitempty"`     // whether verified is wanted
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *HeldRequest) Reset() {
 	*x = HeldRequest{}
-	mi := &file_jobs_proto_msgTypes[19]
+	mi := &file_jobs_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1315,7 +1489,7 @@ func (x *HeldRequest) String() string {
 func (*HeldRequest) ProtoMessage() {}
 
 func (x *HeldRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jobs_proto_msgTypes[19]
+	mi := &file_jobs_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1328,7 +1502,7 @@ func (x *HeldRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HeldRequest.ProtoReflect.Descriptor instead.
 func (*HeldRequest) Descriptor() ([]byte, []int) {
-	return file_jobs_proto_rawDescGZIP(), []int{19}
+	return file_jobs_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *HeldRequest) GetJob() string {
@@ -1336,6 +1510,89 @@ func (x *HeldRequest) GetJob() string {
 		return x.Job
 	}
 	return ""
+}
+
+func (x *HeldRequest) GetComplete() bool {
+	if x != nil {
+		return x.Complete
+	}
+	return false
+}
+
+func (x *HeldRequest) GetVerify() bool {
+	if x != nil {
+		return x.Verify
+	}
+	return false
+}
+
+// Member is a replica as Raft's configuration has it.
+type Member struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Address       string                 `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"` // gRPC
+	RaftAddress   string                 `protobuf:"bytes,3,opt,name=raft_address,json=raftAddress,proto3" json:"raft_address,omitempty"`
+	Voter         bool                   `protobuf:"varint,4,opt,name=voter,proto3" json:"voter,omitempty"` // counts in majorities
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Member) Reset() {
+	*x = Member{}
+	mi := &file_jobs_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Member) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Member) ProtoMessage() {}
+
+func (x *Member) ProtoReflect() protoreflect.Message {
+	mi := &file_jobs_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Member.ProtoReflect.Descriptor instead.
+func (*Member) Descriptor() ([]byte, []int) {
+	return file_jobs_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *Member) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Member) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *Member) GetRaftAddress() string {
+	if x != nil {
+		return x.RaftAddress
+	}
+	return ""
+}
+
+func (x *Member) GetVoter() bool {
+	if x != nil {
+		return x.Voter
+	}
+	return false
 }
 
 type HeldResponse struct {
@@ -1348,13 +1605,17 @@ type HeldResponse struct {
 	Step          uint64                 `protobuf:"varint,6,opt,name=step,proto3" json:"step,omitempty"`   // the state held
 	Chain         []byte                 `protobuf:"bytes,7,opt,name=chain,proto3" json:"chain,omitempty"`
 	Nats          bool                   `protobuf:"varint,8,opt,name=nats,proto3" json:"nats,omitempty"`
+	Members       []*Member              `protobuf:"bytes,9,rep,name=members,proto3" json:"members,omitempty"`     // all of the cluster, as far as this replica knows
+	Lacks         string                 `protobuf:"bytes,10,opt,name=lacks,proto3" json:"lacks,omitempty"`        // what it must still have to be a voter, empty for nothing
+	Applied       uint64                 `protobuf:"varint,11,opt,name=applied,proto3" json:"applied,omitempty"`   // index of the log's entry applied last
+	Verified      bool                   `protobuf:"varint,12,opt,name=verified,proto3" json:"verified,omitempty"` // it leads, which a majority has confirmed since it was asked
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *HeldResponse) Reset() {
 	*x = HeldResponse{}
-	mi := &file_jobs_proto_msgTypes[20]
+	mi := &file_jobs_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1366,7 +1627,7 @@ func (x *HeldResponse) String() string {
 func (*HeldResponse) ProtoMessage() {}
 
 func (x *HeldResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_jobs_proto_msgTypes[20]
+	mi := &file_jobs_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1379,7 +1640,7 @@ func (x *HeldResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HeldResponse.ProtoReflect.Descriptor instead.
 func (*HeldResponse) Descriptor() ([]byte, []int) {
-	return file_jobs_proto_rawDescGZIP(), []int{20}
+	return file_jobs_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *HeldResponse) GetReplica() string {
@@ -1438,6 +1699,86 @@ func (x *HeldResponse) GetNats() bool {
 	return false
 }
 
+func (x *HeldResponse) GetMembers() []*Member {
+	if x != nil {
+		return x.Members
+	}
+	return nil
+}
+
+func (x *HeldResponse) GetLacks() string {
+	if x != nil {
+		return x.Lacks
+	}
+	return ""
+}
+
+func (x *HeldResponse) GetApplied() uint64 {
+	if x != nil {
+		return x.Applied
+	}
+	return 0
+}
+
+func (x *HeldResponse) GetVerified() bool {
+	if x != nil {
+		return x.Verified
+	}
+	return false
+}
+
+type FetchCheckpointRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Job           string                 `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	Step          uint64                 `protobuf:"varint,2,opt,name=step,proto3" json:"step,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FetchCheckpointRequest) Reset() {
+	*x = FetchCheckpointRequest{}
+	mi := &file_jobs_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FetchCheckpointRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FetchCheckpointRequest) ProtoMessage() {}
+
+func (x *FetchCheckpointRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_jobs_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FetchCheckpointRequest.ProtoReflect.Descriptor instead.
+func (*FetchCheckpointRequest) Descriptor() ([]byte, []int) {
+	return file_jobs_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *FetchCheckpointRequest) GetJob() string {
+	if x != nil {
+		return x.Job
+	}
+	return ""
+}
+
+func (x *FetchCheckpointRequest) GetStep() uint64 {
+	if x != nil {
+		return x.Step
+	}
+	return 0
+}
+
 type FetchGradientRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Job           string                 `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
@@ -1448,7 +1789,7 @@ type FetchGradientRequest struct {
 
 func (x *FetchGradientRequest) Reset() {
 	*x = FetchGradientRequest{}
-	mi := &file_jobs_proto_msgTypes[21]
+	mi := &file_jobs_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1460,7 +1801,7 @@ func (x *FetchGradientRequest) String() string {
 func (*FetchGradientRequest) ProtoMessage() {}
 
 func (x *FetchGradientRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jobs_proto_msgTypes[21]
+	mi := &file_jobs_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1473,7 +1814,7 @@ func (x *FetchGradientRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchGradientRequest.ProtoReflect.Descriptor instead.
 func (*FetchGradientRequest) Descriptor() ([]byte, []int) {
-	return file_jobs_proto_rawDescGZIP(), []int{21}
+	return file_jobs_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *FetchGradientRequest) GetJob() string {
@@ -1501,7 +1842,7 @@ type GradientPiece struct {
 
 func (x *GradientPiece) Reset() {
 	*x = GradientPiece{}
-	mi := &file_jobs_proto_msgTypes[22]
+	mi := &file_jobs_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1513,7 +1854,7 @@ func (x *GradientPiece) String() string {
 func (*GradientPiece) ProtoMessage() {}
 
 func (x *GradientPiece) ProtoReflect() protoreflect.Message {
-	mi := &file_jobs_proto_msgTypes[22]
+	mi := &file_jobs_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1526,7 +1867,7 @@ func (x *GradientPiece) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GradientPiece.ProtoReflect.Descriptor instead.
 func (*GradientPiece) Descriptor() ([]byte, []int) {
-	return file_jobs_proto_rawDescGZIP(), []int{22}
+	return file_jobs_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *GradientPiece) GetRow() *StepRow {
@@ -1559,7 +1900,7 @@ type FetchStateRequest struct {
 
 func (x *FetchStateRequest) Reset() {
 	*x = FetchStateRequest{}
-	mi := &file_jobs_proto_msgTypes[23]
+	mi := &file_jobs_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1571,7 +1912,7 @@ func (x *FetchStateRequest) String() string {
 func (*FetchStateRequest) ProtoMessage() {}
 
 func (x *FetchStateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jobs_proto_msgTypes[23]
+	mi := &file_jobs_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1584,7 +1925,7 @@ func (x *FetchStateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchStateRequest.ProtoReflect.Descriptor instead.
 func (*FetchStateRequest) Descriptor() ([]byte, []int) {
-	return file_jobs_proto_rawDescGZIP(), []int{23}
+	return file_jobs_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *FetchStateRequest) GetJob() string {
@@ -1609,7 +1950,7 @@ type StatePiece struct {
 
 func (x *StatePiece) Reset() {
 	*x = StatePiece{}
-	mi := &file_jobs_proto_msgTypes[24]
+	mi := &file_jobs_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1621,7 +1962,7 @@ func (x *StatePiece) String() string {
 func (*StatePiece) ProtoMessage() {}
 
 func (x *StatePiece) ProtoReflect() protoreflect.Message {
-	mi := &file_jobs_proto_msgTypes[24]
+	mi := &file_jobs_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1634,7 +1975,7 @@ func (x *StatePiece) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatePiece.ProtoReflect.Descriptor instead.
 func (*StatePiece) Descriptor() ([]byte, []int) {
-	return file_jobs_proto_rawDescGZIP(), []int{24}
+	return file_jobs_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *StatePiece) GetStep() uint64 {
@@ -1694,7 +2035,7 @@ type AckResponse struct {
 
 func (x *AckResponse) Reset() {
 	*x = AckResponse{}
-	mi := &file_jobs_proto_msgTypes[25]
+	mi := &file_jobs_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1706,7 +2047,7 @@ func (x *AckResponse) String() string {
 func (*AckResponse) ProtoMessage() {}
 
 func (x *AckResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_jobs_proto_msgTypes[25]
+	mi := &file_jobs_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1719,7 +2060,7 @@ func (x *AckResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckResponse.ProtoReflect.Descriptor instead.
 func (*AckResponse) Descriptor() ([]byte, []int) {
-	return file_jobs_proto_rawDescGZIP(), []int{25}
+	return file_jobs_proto_rawDescGZIP(), []int{30}
 }
 
 type FetchManifestRequest struct {
@@ -1731,7 +2072,7 @@ type FetchManifestRequest struct {
 
 func (x *FetchManifestRequest) Reset() {
 	*x = FetchManifestRequest{}
-	mi := &file_jobs_proto_msgTypes[26]
+	mi := &file_jobs_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1743,7 +2084,7 @@ func (x *FetchManifestRequest) String() string {
 func (*FetchManifestRequest) ProtoMessage() {}
 
 func (x *FetchManifestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jobs_proto_msgTypes[26]
+	mi := &file_jobs_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1756,7 +2097,7 @@ func (x *FetchManifestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchManifestRequest.ProtoReflect.Descriptor instead.
 func (*FetchManifestRequest) Descriptor() ([]byte, []int) {
-	return file_jobs_proto_rawDescGZIP(), []int{26}
+	return file_jobs_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *FetchManifestRequest) GetDigest() []byte {
@@ -1775,7 +2116,7 @@ type FetchManifestResponse struct {
 
 func (x *FetchManifestResponse) Reset() {
 	*x = FetchManifestResponse{}
-	mi := &file_jobs_proto_msgTypes[27]
+	mi := &file_jobs_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1787,7 +2128,7 @@ func (x *FetchManifestResponse) String() string {
 func (*FetchManifestResponse) ProtoMessage() {}
 
 func (x *FetchManifestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_jobs_proto_msgTypes[27]
+	mi := &file_jobs_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1800,7 +2141,7 @@ func (x *FetchManifestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchManifestResponse.ProtoReflect.Descriptor instead.
 func (*FetchManifestResponse) Descriptor() ([]byte, []int) {
-	return file_jobs_proto_rawDescGZIP(), []int{27}
+	return file_jobs_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *FetchManifestResponse) GetManifest() []byte {
@@ -1819,7 +2160,7 @@ type FetchShardRequest struct {
 
 func (x *FetchShardRequest) Reset() {
 	*x = FetchShardRequest{}
-	mi := &file_jobs_proto_msgTypes[28]
+	mi := &file_jobs_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1831,7 +2172,7 @@ func (x *FetchShardRequest) String() string {
 func (*FetchShardRequest) ProtoMessage() {}
 
 func (x *FetchShardRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jobs_proto_msgTypes[28]
+	mi := &file_jobs_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1844,7 +2185,7 @@ func (x *FetchShardRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchShardRequest.ProtoReflect.Descriptor instead.
 func (*FetchShardRequest) Descriptor() ([]byte, []int) {
-	return file_jobs_proto_rawDescGZIP(), []int{28}
+	return file_jobs_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *FetchShardRequest) GetSha256() []byte {
@@ -1863,7 +2204,7 @@ type FetchShardResponse struct {
 
 func (x *FetchShardResponse) Reset() {
 	*x = FetchShardResponse{}
-	mi := &file_jobs_proto_msgTypes[29]
+	mi := &file_jobs_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1875,7 +2216,7 @@ func (x *FetchShardResponse) String() string {
 func (*FetchShardResponse) ProtoMessage() {}
 
 func (x *FetchShardResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_jobs_proto_msgTypes[29]
+	mi := &file_jobs_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1888,7 +2229,7 @@ func (x *FetchShardResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchShardResponse.ProtoReflect.Descriptor instead.
 func (*FetchShardResponse) Descriptor() ([]byte, []int) {
-	return file_jobs_proto_rawDescGZIP(), []int{29}
+	return file_jobs_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *FetchShardResponse) GetData() []byte {
@@ -1907,7 +2248,7 @@ type StoreManifestRequest struct {
 
 func (x *StoreManifestRequest) Reset() {
 	*x = StoreManifestRequest{}
-	mi := &file_jobs_proto_msgTypes[30]
+	mi := &file_jobs_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1919,7 +2260,7 @@ func (x *StoreManifestRequest) String() string {
 func (*StoreManifestRequest) ProtoMessage() {}
 
 func (x *StoreManifestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jobs_proto_msgTypes[30]
+	mi := &file_jobs_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1932,7 +2273,7 @@ func (x *StoreManifestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoreManifestRequest.ProtoReflect.Descriptor instead.
 func (*StoreManifestRequest) Descriptor() ([]byte, []int) {
-	return file_jobs_proto_rawDescGZIP(), []int{30}
+	return file_jobs_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *StoreManifestRequest) GetManifest() []byte {
@@ -1978,14 +2319,24 @@ const file_jobs_proto_rawDesc = "" +
 	"\vRowsRequest\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\tR\x03job\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\x04R\x04from\"\x10\n" +
-	"\x0eClusterRequest\"\xed\x01\n" +
+	"\x0eClusterRequest\"\xff\x01\n" +
 	"\rClusterStatus\x12\x18\n" +
 	"\acluster\x18\x01 \x01(\tR\acluster\x12\x16\n" +
 	"\x06leader\x18\x02 \x01(\tR\x06leader\x12\x12\n" +
 	"\x04term\x18\x03 \x01(\x04R\x04term\x124\n" +
 	"\breplicas\x18\x04 \x03(\v2\x18.convoy.v1.ReplicaStatusR\breplicas\x121\n" +
 	"\aworkers\x18\x05 \x03(\v2\x17.convoy.v1.WorkerStatusR\aworkers\x12-\n" +
-	"\x12arithmetic_version\x18\x06 \x01(\rR\x11arithmeticVersion\"\xce\x01\n" +
+	"\x12arithmetic_version\x18\x06 \x01(\rR\x11arithmeticVersion\x12\x10\n" +
+	"\x03uid\x18\a \x01(\tR\x03uid\"`\n" +
+	"\x11AddReplicaRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
+	"\aaddress\x18\x02 \x01(\tR\aaddress\x12!\n" +
+	"\fraft_address\x18\x03 \x01(\tR\vraftAddress\"&\n" +
+	"\x14RemoveReplicaRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\";\n" +
+	"\x15TransferLeaderRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04from\x18\x02 \x01(\tR\x04from\"\xe4\x01\n" +
 	"\rReplicaStatus\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12!\n" +
@@ -1994,7 +2345,8 @@ const file_jobs_proto_rawDesc = "" +
 	"\x04nats\x18\x05 \x01(\bR\x04nats\x12\x10\n" +
 	"\x03job\x18\x06 \x01(\tR\x03job\x12\x12\n" +
 	"\x04step\x18\a \x01(\x04R\x04step\x12\x18\n" +
-	"\aproblem\x18\b \x01(\tR\aproblem\"\x9e\x01\n" +
+	"\aproblem\x18\b \x01(\tR\aproblem\x12\x14\n" +
+	"\x05stage\x18\t \x01(\tR\x05stage\"\x9e\x01\n" +
 	"\fWorkerStatus\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
 	"\x03job\x18\x02 \x01(\tR\x03job\x12\x12\n" +
@@ -2050,9 +2402,16 @@ const file_jobs_proto_rawDesc = "" +
 	"\x0fPutShardRequest\x12\x16\n" +
 	"\x06sha256\x18\x01 \x01(\fR\x06sha256\x12\x12\n" +
 	"\x04data\x18\x02 \x01(\fR\x04data\"\x12\n" +
-	"\x10PutShardResponse\"\x1f\n" +
+	"\x10PutShardResponse\"S\n" +
 	"\vHeldRequest\x12\x10\n" +
-	"\x03job\x18\x01 \x01(\tR\x03job\"\xcf\x01\n" +
+	"\x03job\x18\x01 \x01(\tR\x03job\x12\x1a\n" +
+	"\bcomplete\x18\x02 \x01(\bR\bcomplete\x12\x16\n" +
+	"\x06verify\x18\x03 \x01(\bR\x06verify\"k\n" +
+	"\x06Member\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
+	"\aaddress\x18\x02 \x01(\tR\aaddress\x12!\n" +
+	"\fraft_address\x18\x03 \x01(\tR\vraftAddress\x12\x14\n" +
+	"\x05voter\x18\x04 \x01(\bR\x05voter\"\xc8\x02\n" +
 	"\fHeldResponse\x12\x18\n" +
 	"\areplica\x18\x01 \x01(\tR\areplica\x12\x16\n" +
 	"\x06leader\x18\x02 \x01(\tR\x06leader\x12%\n" +
@@ -2061,7 +2420,15 @@ const file_jobs_proto_rawDesc = "" +
 	"\x05ready\x18\x05 \x01(\bR\x05ready\x12\x12\n" +
 	"\x04step\x18\x06 \x01(\x04R\x04step\x12\x14\n" +
 	"\x05chain\x18\a \x01(\fR\x05chain\x12\x12\n" +
-	"\x04nats\x18\b \x01(\bR\x04nats\"<\n" +
+	"\x04nats\x18\b \x01(\bR\x04nats\x12+\n" +
+	"\amembers\x18\t \x03(\v2\x11.convoy.v1.MemberR\amembers\x12\x14\n" +
+	"\x05lacks\x18\n" +
+	" \x01(\tR\x05lacks\x12\x18\n" +
+	"\aapplied\x18\v \x01(\x04R\aapplied\x12\x1a\n" +
+	"\bverified\x18\f \x01(\bR\bverified\">\n" +
+	"\x16FetchCheckpointRequest\x12\x10\n" +
+	"\x03job\x18\x01 \x01(\tR\x03job\x12\x12\n" +
+	"\x04step\x18\x02 \x01(\x04R\x04step\"<\n" +
 	"\x14FetchGradientRequest\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\tR\x03job\x12\x12\n" +
 	"\x04step\x18\x02 \x01(\x04R\x04step\"_\n" +
@@ -2090,7 +2457,7 @@ const file_jobs_proto_rawDesc = "" +
 	"\x12FetchShardResponse\x12\x12\n" +
 	"\x04data\x18\x01 \x01(\fR\x04data\"2\n" +
 	"\x14StoreManifestRequest\x12\x1a\n" +
-	"\bmanifest\x18\x01 \x01(\fR\bmanifest2\x8e\x06\n" +
+	"\bmanifest\x18\x01 \x01(\fR\bmanifest2\xee\a\n" +
 	"\x04Jobs\x12=\n" +
 	"\x06Submit\x12\x18.convoy.v1.SubmitRequest\x1a\x19.convoy.v1.SubmitResponse\x127\n" +
 	"\x04List\x12\x16.convoy.v1.ListRequest\x1a\x17.convoy.v1.ListResponse\x125\n" +
@@ -2102,9 +2469,13 @@ const file_jobs_proto_rawDesc = "" +
 	"\x06Resume\x12\x16.convoy.v1.TurnRequest\x1a\x14.convoy.v1.JobStatus\x122\n" +
 	"\x05Model\x12\x15.convoy.v1.JobRequest\x1a\x10.convoy.v1.Piece0\x01\x126\n" +
 	"\x04Rows\x12\x16.convoy.v1.RowsRequest\x1a\x14.convoy.v1.LedgerRow0\x01\x12>\n" +
-	"\aCluster\x12\x19.convoy.v1.ClusterRequest\x1a\x18.convoy.v1.ClusterStatus\x12R\n" +
+	"\aCluster\x12\x19.convoy.v1.ClusterRequest\x1a\x18.convoy.v1.ClusterStatus\x12D\n" +
+	"\n" +
+	"AddReplica\x12\x1c.convoy.v1.AddReplicaRequest\x1a\x18.convoy.v1.ClusterStatus\x12J\n" +
+	"\rRemoveReplica\x12\x1f.convoy.v1.RemoveReplicaRequest\x1a\x18.convoy.v1.ClusterStatus\x12L\n" +
+	"\x0eTransferLeader\x12 .convoy.v1.TransferLeaderRequest\x1a\x18.convoy.v1.ClusterStatus\x12R\n" +
 	"\rMissingShards\x12\x1f.convoy.v1.MissingShardsRequest\x1a .convoy.v1.MissingShardsResponse\x12C\n" +
-	"\bPutShard\x12\x1a.convoy.v1.PutShardRequest\x1a\x1b.convoy.v1.PutShardResponse2\x83\x03\n" +
+	"\bPutShard\x12\x1a.convoy.v1.PutShardRequest\x1a\x1b.convoy.v1.PutShardResponse2\xcd\x03\n" +
 	"\bReplicas\x127\n" +
 	"\x04Held\x12\x16.convoy.v1.HeldRequest\x1a\x17.convoy.v1.HeldResponse\x12L\n" +
 	"\rFetchGradient\x12\x1f.convoy.v1.FetchGradientRequest\x1a\x18.convoy.v1.GradientPiece0\x01\x12C\n" +
@@ -2112,7 +2483,8 @@ const file_jobs_proto_rawDesc = "" +
 	"FetchState\x12\x1c.convoy.v1.FetchStateRequest\x1a\x15.convoy.v1.StatePiece0\x01\x125\n" +
 	"\vAcknowledge\x12\x0e.convoy.v1.Ack\x1a\x16.convoy.v1.AckResponse\x12;\n" +
 	"\tFetchRows\x12\x16.convoy.v1.RowsRequest\x1a\x14.convoy.v1.LedgerRow0\x01\x127\n" +
-	"\bFetchLog\x12\x15.convoy.v1.JobRequest\x1a\x12.convoy.v1.LogLine0\x012\x8b\x03\n" +
+	"\bFetchLog\x12\x15.convoy.v1.JobRequest\x1a\x12.convoy.v1.LogLine0\x01\x12H\n" +
+	"\x0fFetchCheckpoint\x12!.convoy.v1.FetchCheckpointRequest\x1a\x10.convoy.v1.Piece0\x012\x8b\x03\n" +
 	"\x06Shards\x12R\n" +
 	"\rFetchManifest\x12\x1f.convoy.v1.FetchManifestRequest\x1a .convoy.v1.FetchManifestResponse\x12I\n" +
 	"\n" +
@@ -2134,107 +2506,121 @@ func file_jobs_proto_rawDescGZIP() []byte {
 	return file_jobs_proto_rawDescData
 }
 
-var file_jobs_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_jobs_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_jobs_proto_goTypes = []any{
-	(*SubmitRequest)(nil),         // 0: convoy.v1.SubmitRequest
-	(*SubmitResponse)(nil),        // 1: convoy.v1.SubmitResponse
-	(*ListRequest)(nil),           // 2: convoy.v1.ListRequest
-	(*ListResponse)(nil),          // 3: convoy.v1.ListResponse
-	(*JobRequest)(nil),            // 4: convoy.v1.JobRequest
-	(*TurnRequest)(nil),           // 5: convoy.v1.TurnRequest
-	(*LogsRequest)(nil),           // 6: convoy.v1.LogsRequest
-	(*LogLine)(nil),               // 7: convoy.v1.LogLine
-	(*Piece)(nil),                 // 8: convoy.v1.Piece
-	(*RowsRequest)(nil),           // 9: convoy.v1.RowsRequest
-	(*ClusterRequest)(nil),        // 10: convoy.v1.ClusterRequest
-	(*ClusterStatus)(nil),         // 11: convoy.v1.ClusterStatus
-	(*ReplicaStatus)(nil),         // 12: convoy.v1.ReplicaStatus
-	(*WorkerStatus)(nil),          // 13: convoy.v1.WorkerStatus
-	(*JobStatus)(nil),             // 14: convoy.v1.JobStatus
-	(*MissingShardsRequest)(nil),  // 15: convoy.v1.MissingShardsRequest
-	(*MissingShardsResponse)(nil), // 16: convoy.v1.MissingShardsResponse
-	(*PutShardRequest)(nil),       // 17: convoy.v1.PutShardRequest
-	(*PutShardResponse)(nil),      // 18: convoy.v1.PutShardResponse
-	(*HeldRequest)(nil),           // 19: convoy.v1.HeldRequest
-	(*HeldResponse)(nil),          // 20: convoy.v1.HeldResponse
-	(*FetchGradientRequest)(nil),  // 21: convoy.v1.FetchGradientRequest
-	(*GradientPiece)(nil),         // 22: convoy.v1.GradientPiece
-	(*FetchStateRequest)(nil),     // 23: convoy.v1.FetchStateRequest
-	(*StatePiece)(nil),            // 24: convoy.v1.StatePiece
-	(*AckResponse)(nil),           // 25: convoy.v1.AckResponse
-	(*FetchManifestRequest)(nil),  // 26: convoy.v1.FetchManifestRequest
-	(*FetchManifestResponse)(nil), // 27: convoy.v1.FetchManifestResponse
-	(*FetchShardRequest)(nil),     // 28: convoy.v1.FetchShardRequest
-	(*FetchShardResponse)(nil),    // 29: convoy.v1.FetchShardResponse
-	(*StoreManifestRequest)(nil),  // 30: convoy.v1.StoreManifestRequest
-	nil,                           // 31: convoy.v1.JobStatus.WorkersUsedEntry
-	(Phase)(0),                    // 32: convoy.v1.Phase
-	(*StepRow)(nil),               // 33: convoy.v1.StepRow
-	(*Ack)(nil),                   // 34: convoy.v1.Ack
-	(*LedgerRow)(nil),             // 35: convoy.v1.LedgerRow
+	(*SubmitRequest)(nil),          // 0: convoy.v1.SubmitRequest
+	(*SubmitResponse)(nil),         // 1: convoy.v1.SubmitResponse
+	(*ListRequest)(nil),            // 2: convoy.v1.ListRequest
+	(*ListResponse)(nil),           // 3: convoy.v1.ListResponse
+	(*JobRequest)(nil),             // 4: convoy.v1.JobRequest
+	(*TurnRequest)(nil),            // 5: convoy.v1.TurnRequest
+	(*LogsRequest)(nil),            // 6: convoy.v1.LogsRequest
+	(*LogLine)(nil),                // 7: convoy.v1.LogLine
+	(*Piece)(nil),                  // 8: convoy.v1.Piece
+	(*RowsRequest)(nil),            // 9: convoy.v1.RowsRequest
+	(*ClusterRequest)(nil),         // 10: convoy.v1.ClusterRequest
+	(*ClusterStatus)(nil),          // 11: convoy.v1.ClusterStatus
+	(*AddReplicaRequest)(nil),      // 12: convoy.v1.AddReplicaRequest
+	(*RemoveReplicaRequest)(nil),   // 13: convoy.v1.RemoveReplicaRequest
+	(*TransferLeaderRequest)(nil),  // 14: convoy.v1.TransferLeaderRequest
+	(*ReplicaStatus)(nil),          // 15: convoy.v1.ReplicaStatus
+	(*WorkerStatus)(nil),           // 16: convoy.v1.WorkerStatus
+	(*JobStatus)(nil),              // 17: convoy.v1.JobStatus
+	(*MissingShardsRequest)(nil),   // 18: convoy.v1.MissingShardsRequest
+	(*MissingShardsResponse)(nil),  // 19: convoy.v1.MissingShardsResponse
+	(*PutShardRequest)(nil),        // 20: convoy.v1.PutShardRequest
+	(*PutShardResponse)(nil),       // 21: convoy.v1.PutShardResponse
+	(*HeldRequest)(nil),            // 22: convoy.v1.HeldRequest
+	(*Member)(nil),                 // 23: convoy.v1.Member
+	(*HeldResponse)(nil),           // 24: convoy.v1.HeldResponse
+	(*FetchCheckpointRequest)(nil), // 25: convoy.v1.FetchCheckpointRequest
+	(*FetchGradientRequest)(nil),   // 26: convoy.v1.FetchGradientRequest
+	(*GradientPiece)(nil),          // 27: convoy.v1.GradientPiece
+	(*FetchStateRequest)(nil),      // 28: convoy.v1.FetchStateRequest
+	(*StatePiece)(nil),             // 29: convoy.v1.StatePiece
+	(*AckResponse)(nil),            // 30: convoy.v1.AckResponse
+	(*FetchManifestRequest)(nil),   // 31: convoy.v1.FetchManifestRequest
+	(*FetchManifestResponse)(nil),  // 32: convoy.v1.FetchManifestResponse
+	(*FetchShardRequest)(nil),      // 33: convoy.v1.FetchShardRequest
+	(*FetchShardResponse)(nil),     // 34: convoy.v1.FetchShardResponse
+	(*StoreManifestRequest)(nil),   // 35: convoy.v1.StoreManifestRequest
+	nil,                            // 36: convoy.v1.JobStatus.WorkersUsedEntry
+	(Phase)(0),                     // 37: convoy.v1.Phase
+	(*StepRow)(nil),                // 38: convoy.v1.StepRow
+	(*Ack)(nil),                    // 39: convoy.v1.Ack
+	(*LedgerRow)(nil),              // 40: convoy.v1.LedgerRow
 }
 var file_jobs_proto_depIdxs = []int32{
-	14, // 0: convoy.v1.SubmitResponse.job:type_name -> convoy.v1.JobStatus
-	14, // 1: convoy.v1.ListResponse.jobs:type_name -> convoy.v1.JobStatus
-	12, // 2: convoy.v1.ClusterStatus.replicas:type_name -> convoy.v1.ReplicaStatus
-	13, // 3: convoy.v1.ClusterStatus.workers:type_name -> convoy.v1.WorkerStatus
-	32, // 4: convoy.v1.JobStatus.phase:type_name -> convoy.v1.Phase
-	31, // 5: convoy.v1.JobStatus.workers_used:type_name -> convoy.v1.JobStatus.WorkersUsedEntry
-	33, // 6: convoy.v1.GradientPiece.row:type_name -> convoy.v1.StepRow
-	33, // 7: convoy.v1.StatePiece.rows:type_name -> convoy.v1.StepRow
-	0,  // 8: convoy.v1.Jobs.Submit:input_type -> convoy.v1.SubmitRequest
-	2,  // 9: convoy.v1.Jobs.List:input_type -> convoy.v1.ListRequest
-	4,  // 10: convoy.v1.Jobs.Status:input_type -> convoy.v1.JobRequest
-	4,  // 11: convoy.v1.Jobs.Watch:input_type -> convoy.v1.JobRequest
-	6,  // 12: convoy.v1.Jobs.Logs:input_type -> convoy.v1.LogsRequest
-	4,  // 13: convoy.v1.Jobs.Cancel:input_type -> convoy.v1.JobRequest
-	5,  // 14: convoy.v1.Jobs.Pause:input_type -> convoy.v1.TurnRequest
-	5,  // 15: convoy.v1.Jobs.Resume:input_type -> convoy.v1.TurnRequest
-	4,  // 16: convoy.v1.Jobs.Model:input_type -> convoy.v1.JobRequest
-	9,  // 17: convoy.v1.Jobs.Rows:input_type -> convoy.v1.RowsRequest
-	10, // 18: convoy.v1.Jobs.Cluster:input_type -> convoy.v1.ClusterRequest
-	15, // 19: convoy.v1.Jobs.MissingShards:input_type -> convoy.v1.MissingShardsRequest
-	17, // 20: convoy.v1.Jobs.PutShard:input_type -> convoy.v1.PutShardRequest
-	19, // 21: convoy.v1.Replicas.Held:input_type -> convoy.v1.HeldRequest
-	21, // 22: convoy.v1.Replicas.FetchGradient:input_type -> convoy.v1.FetchGradientRequest
-	23, // 23: convoy.v1.Replicas.FetchState:input_type -> convoy.v1.FetchStateRequest
-	34, // 24: convoy.v1.Replicas.Acknowledge:input_type -> convoy.v1.Ack
-	9,  // 25: convoy.v1.Replicas.FetchRows:input_type -> convoy.v1.RowsRequest
-	4,  // 26: convoy.v1.Replicas.FetchLog:input_type -> convoy.v1.JobRequest
-	26, // 27: convoy.v1.Shards.FetchManifest:input_type -> convoy.v1.FetchManifestRequest
-	28, // 28: convoy.v1.Shards.FetchShard:input_type -> convoy.v1.FetchShardRequest
-	30, // 29: convoy.v1.Shards.StoreManifest:input_type -> convoy.v1.StoreManifestRequest
-	17, // 30: convoy.v1.Shards.StoreShard:input_type -> convoy.v1.PutShardRequest
-	15, // 31: convoy.v1.Shards.Lacking:input_type -> convoy.v1.MissingShardsRequest
-	1,  // 32: convoy.v1.Jobs.Submit:output_type -> convoy.v1.SubmitResponse
-	3,  // 33: convoy.v1.Jobs.List:output_type -> convoy.v1.ListResponse
-	14, // 34: convoy.v1.Jobs.Status:output_type -> convoy.v1.JobStatus
-	14, // 35: convoy.v1.Jobs.Watch:output_type -> convoy.v1.JobStatus
-	7,  // 36: convoy.v1.Jobs.Logs:output_type -> convoy.v1.LogLine
-	14, // 37: convoy.v1.Jobs.Cancel:output_type -> convoy.v1.JobStatus
-	14, // 38: convoy.v1.Jobs.Pause:output_type -> convoy.v1.JobStatus
-	14, // 39: convoy.v1.Jobs.Resume:output_type -> convoy.v1.JobStatus
-	8,  // 40: convoy.v1.Jobs.Model:output_type -> convoy.v1.Piece
-	35, // 41: convoy.v1.Jobs.Rows:output_type -> convoy.v1.LedgerRow
-	11, // 42: convoy.v1.Jobs.Cluster:output_type -> convoy.v1.ClusterStatus
-	16, // 43: convoy.v1.Jobs.MissingShards:output_type -> convoy.v1.MissingShardsResponse
-	18, // 44: convoy.v1.Jobs.PutShard:output_type -> convoy.v1.PutShardResponse
-	20, // 45: convoy.v1.Replicas.Held:output_type -> convoy.v1.HeldResponse
-	22, // 46: convoy.v1.Replicas.FetchGradient:output_type -> convoy.v1.GradientPiece
-	24, // 47: convoy.v1.Replicas.FetchState:output_type -> convoy.v1.StatePiece
-	25, // 48: convoy.v1.Replicas.Acknowledge:output_type -> convoy.v1.AckResponse
-	35, // 49: convoy.v1.Replicas.FetchRows:output_type -> convoy.v1.LedgerRow
-	7,  // 50: convoy.v1.Replicas.FetchLog:output_type -> convoy.v1.LogLine
-	27, // 51: convoy.v1.Shards.FetchManifest:output_type -> convoy.v1.FetchManifestResponse
-	29, // 52: convoy.v1.Shards.FetchShard:output_type -> convoy.v1.FetchShardResponse
-	18, // 53: convoy.v1.Shards.StoreManifest:output_type -> convoy.v1.PutShardResponse
-	18, // 54: convoy.v1.Shards.StoreShard:output_type -> convoy.v1.PutShardResponse
-	16, // 55: convoy.v1.Shards.Lacking:output_type -> convoy.v1.MissingShardsResponse
-	32, // [32:56] is the sub-list for method output_type
-	8,  // [8:32] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	17, // 0: convoy.v1.SubmitResponse.job:type_name -> convoy.v1.JobStatus
+	17, // 1: convoy.v1.ListResponse.jobs:type_name -> convoy.v1.JobStatus
+	15, // 2: convoy.v1.ClusterStatus.replicas:type_name -> convoy.v1.ReplicaStatus
+	16, // 3: convoy.v1.ClusterStatus.workers:type_name -> convoy.v1.WorkerStatus
+	37, // 4: convoy.v1.JobStatus.phase:type_name -> convoy.v1.Phase
+	36, // 5: convoy.v1.JobStatus.workers_used:type_name -> convoy.v1.JobStatus.WorkersUsedEntry
+	23, // 6: convoy.v1.HeldResponse.members:type_name -> convoy.v1.Member
+	38, // 7: convoy.v1.GradientPiece.row:type_name -> convoy.v1.StepRow
+	38, // 8: convoy.v1.StatePiece.rows:type_name -> convoy.v1.StepRow
+	0,  // 9: convoy.v1.Jobs.Submit:input_type -> convoy.v1.SubmitRequest
+	2,  // 10: convoy.v1.Jobs.List:input_type -> convoy.v1.ListRequest
+	4,  // 11: convoy.v1.Jobs.Status:input_type -> convoy.v1.JobRequest
+	4,  // 12: convoy.v1.Jobs.Watch:input_type -> convoy.v1.JobRequest
+	6,  // 13: convoy.v1.Jobs.Logs:input_type -> convoy.v1.LogsRequest
+	4,  // 14: convoy.v1.Jobs.Cancel:input_type -> convoy.v1.JobRequest
+	5,  // 15: convoy.v1.Jobs.Pause:input_type -> convoy.v1.TurnRequest
+	5,  // 16: convoy.v1.Jobs.Resume:input_type -> convoy.v1.TurnRequest
+	4,  // 17: convoy.v1.Jobs.Model:input_type -> convoy.v1.JobRequest
+	9,  // 18: convoy.v1.Jobs.Rows:input_type -> convoy.v1.RowsRequest
+	10, // 19: convoy.v1.Jobs.Cluster:input_type -> convoy.v1.ClusterRequest
+	12, // 20: convoy.v1.Jobs.AddReplica:input_type -> convoy.v1.AddReplicaRequest
+	13, // 21: convoy.v1.Jobs.RemoveReplica:input_type -> convoy.v1.RemoveReplicaRequest
+	14, // 22: convoy.v1.Jobs.TransferLeader:input_type -> convoy.v1.TransferLeaderRequest
+	18, // 23: convoy.v1.Jobs.MissingShards:input_type -> convoy.v1.MissingShardsRequest
+	20, // 24: convoy.v1.Jobs.PutShard:input_type -> convoy.v1.PutShardRequest
+	22, // 25: convoy.v1.Replicas.Held:input_type -> convoy.v1.HeldRequest
+	26, // 26: convoy.v1.Replicas.FetchGradient:input_type -> convoy.v1.FetchGradientRequest
+	28, // 27: convoy.v1.Replicas.FetchState:input_type -> convoy.v1.FetchStateRequest
+	39, // 28: convoy.v1.Replicas.Acknowledge:input_type -> convoy.v1.Ack
+	9,  // 29: convoy.v1.Replicas.FetchRows:input_type -> convoy.v1.RowsRequest
+	4,  // 30: convoy.v1.Replicas.FetchLog:input_type -> convoy.v1.JobRequest
+	25, // 31: convoy.v1.Replicas.FetchCheckpoint:input_type -> convoy.v1.FetchCheckpointRequest
+	31, // 32: convoy.v1.Shards.FetchManifest:input_type -> convoy.v1.FetchManifestRequest
+	33, // 33: convoy.v1.Shards.FetchShard:input_type -> convoy.v1.FetchShardRequest
+	35, // 34: convoy.v1.Shards.StoreManifest:input_type -> convoy.v1.StoreManifestRequest
+	20, // 35: convoy.v1.Shards.StoreShard:input_type -> convoy.v1.PutShardRequest
+	18, // 36: convoy.v1.Shards.Lacking:input_type -> convoy.v1.MissingShardsRequest
+	1,  // 37: convoy.v1.Jobs.Submit:output_type -> convoy.v1.SubmitResponse
+	3,  // 38: convoy.v1.Jobs.List:output_type -> convoy.v1.ListResponse
+	17, // 39: convoy.v1.Jobs.Status:output_type -> convoy.v1.JobStatus
+	17, // 40: convoy.v1.Jobs.Watch:output_type -> convoy.v1.JobStatus
+	7,  // 41: convoy.v1.Jobs.Logs:output_type -> convoy.v1.LogLine
+	17, // 42: convoy.v1.Jobs.Cancel:output_type -> convoy.v1.JobStatus
+	17, // 43: convoy.v1.Jobs.Pause:output_type -> convoy.v1.JobStatus
+	17, // 44: convoy.v1.Jobs.Resume:output_type -> convoy.v1.JobStatus
+	8,  // 45: convoy.v1.Jobs.Model:output_type -> convoy.v1.Piece
+	40, // 46: convoy.v1.Jobs.Rows:output_type -> convoy.v1.LedgerRow
+	11, // 47: convoy.v1.Jobs.Cluster:output_type -> convoy.v1.ClusterStatus
+	11, // 48: convoy.v1.Jobs.AddReplica:output_type -> convoy.v1.ClusterStatus
+	11, // 49: convoy.v1.Jobs.RemoveReplica:output_type -> convoy.v1.ClusterStatus
+	11, // 50: convoy.v1.Jobs.TransferLeader:output_type -> convoy.v1.ClusterStatus
+	19, // 51: convoy.v1.Jobs.MissingShards:output_type -> convoy.v1.MissingShardsResponse
+	21, // 52: convoy.v1.Jobs.PutShard:output_type -> convoy.v1.PutShardResponse
+	24, // 53: convoy.v1.Replicas.Held:output_type -> convoy.v1.HeldResponse
+	27, // 54: convoy.v1.Replicas.FetchGradient:output_type -> convoy.v1.GradientPiece
+	29, // 55: convoy.v1.Replicas.FetchState:output_type -> convoy.v1.StatePiece
+	30, // 56: convoy.v1.Replicas.Acknowledge:output_type -> convoy.v1.AckResponse
+	40, // 57: convoy.v1.Replicas.FetchRows:output_type -> convoy.v1.LedgerRow
+	7,  // 58: convoy.v1.Replicas.FetchLog:output_type -> convoy.v1.LogLine
+	8,  // 59: convoy.v1.Replicas.FetchCheckpoint:output_type -> convoy.v1.Piece
+	32, // 60: convoy.v1.Shards.FetchManifest:output_type -> convoy.v1.FetchManifestResponse
+	34, // 61: convoy.v1.Shards.FetchShard:output_type -> convoy.v1.FetchShardResponse
+	21, // 62: convoy.v1.Shards.StoreManifest:output_type -> convoy.v1.PutShardResponse
+	21, // 63: convoy.v1.Shards.StoreShard:output_type -> convoy.v1.PutShardResponse
+	19, // 64: convoy.v1.Shards.Lacking:output_type -> convoy.v1.MissingShardsResponse
+	37, // [37:65] is the sub-list for method output_type
+	9,  // [9:37] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_jobs_proto_init() }
@@ -2250,7 +2636,7 @@ func file_jobs_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_jobs_proto_rawDesc), len(file_jobs_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   32,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

@@ -19,19 +19,22 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	Jobs_Submit_FullMethodName        = "/convoy.v1.Jobs/Submit"
-	Jobs_List_FullMethodName          = "/convoy.v1.Jobs/List"
-	Jobs_Status_FullMethodName        = "/convoy.v1.Jobs/Status"
-	Jobs_Watch_FullMethodName         = "/convoy.v1.Jobs/Watch"
-	Jobs_Logs_FullMethodName          = "/convoy.v1.Jobs/Logs"
-	Jobs_Cancel_FullMethodName        = "/convoy.v1.Jobs/Cancel"
-	Jobs_Pause_FullMethodName         = "/convoy.v1.Jobs/Pause"
-	Jobs_Resume_FullMethodName        = "/convoy.v1.Jobs/Resume"
-	Jobs_Model_FullMethodName         = "/convoy.v1.Jobs/Model"
-	Jobs_Rows_FullMethodName          = "/convoy.v1.Jobs/Rows"
-	Jobs_Cluster_FullMethodName       = "/convoy.v1.Jobs/Cluster"
-	Jobs_MissingShards_FullMethodName = "/convoy.v1.Jobs/MissingShards"
-	Jobs_PutShard_FullMethodName      = "/convoy.v1.Jobs/PutShard"
+	Jobs_Submit_FullMethodName         = "/convoy.v1.Jobs/Submit"
+	Jobs_List_FullMethodName           = "/convoy.v1.Jobs/List"
+	Jobs_Status_FullMethodName         = "/convoy.v1.Jobs/Status"
+	Jobs_Watch_FullMethodName          = "/convoy.v1.Jobs/Watch"
+	Jobs_Logs_FullMethodName           = "/convoy.v1.Jobs/Logs"
+	Jobs_Cancel_FullMethodName         = "/convoy.v1.Jobs/Cancel"
+	Jobs_Pause_FullMethodName          = "/convoy.v1.Jobs/Pause"
+	Jobs_Resume_FullMethodName         = "/convoy.v1.Jobs/Resume"
+	Jobs_Model_FullMethodName          = "/convoy.v1.Jobs/Model"
+	Jobs_Rows_FullMethodName           = "/convoy.v1.Jobs/Rows"
+	Jobs_Cluster_FullMethodName        = "/convoy.v1.Jobs/Cluster"
+	Jobs_AddReplica_FullMethodName     = "/convoy.v1.Jobs/AddReplica"
+	Jobs_RemoveReplica_FullMethodName  = "/convoy.v1.Jobs/RemoveReplica"
+	Jobs_TransferLeader_FullMethodName = "/convoy.v1.Jobs/TransferLeader"
+	Jobs_MissingShards_FullMethodName  = "/convoy.v1.Jobs/MissingShards"
+	Jobs_PutShard_FullMethodName       = "/convoy.v1.Jobs/PutShard"
 )
 
 // JobsClient is the client API for Jobs service.
@@ -67,6 +70,15 @@ type JobsClient interface {
 	// Rows sends the ledger's rows, oldest first.
 	Rows(ctx context.Context, in *RowsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LedgerRow], error)
 	Cluster(ctx context.Context, in *ClusterRequest, opts ...grpc.CallOption) (*ClusterStatus, error)
+	// AddReplica makes a replica a member that follows; the leader gives it a vote
+	// once it has all that a voter answers for. Adding a member again changes
+	// nothing.
+	AddReplica(ctx context.Context, in *AddReplicaRequest, opts ...grpc.CallOption) (*ClusterStatus, error)
+	// RemoveReplica ends a membership; a leader hands over first. What is no member
+	// needs no removing.
+	RemoveReplica(ctx context.Context, in *RemoveReplicaRequest, opts ...grpc.CallOption) (*ClusterStatus, error)
+	// TransferLeader hands leadership to another voter.
+	TransferLeader(ctx context.Context, in *TransferLeaderRequest, opts ...grpc.CallOption) (*ClusterStatus, error)
 	// MissingShards tells which of a manifest's shards the cluster lacks.
 	MissingShards(ctx context.Context, in *MissingShardsRequest, opts ...grpc.CallOption) (*MissingShardsResponse, error)
 	// PutShard stores one shard, whose SHA-256 must be the digest it is named
@@ -228,6 +240,36 @@ func (c *jobsClient) Cluster(ctx context.Context, in *ClusterRequest, opts ...gr
 	return out, nil
 }
 
+func (c *jobsClient) AddReplica(ctx context.Context, in *AddReplicaRequest, opts ...grpc.CallOption) (*ClusterStatus, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ClusterStatus)
+	err := c.cc.Invoke(ctx, Jobs_AddReplica_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *jobsClient) RemoveReplica(ctx context.Context, in *RemoveReplicaRequest, opts ...grpc.CallOption) (*ClusterStatus, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ClusterStatus)
+	err := c.cc.Invoke(ctx, Jobs_RemoveReplica_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *jobsClient) TransferLeader(ctx context.Context, in *TransferLeaderRequest, opts ...grpc.CallOption) (*ClusterStatus, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ClusterStatus)
+	err := c.cc.Invoke(ctx, Jobs_TransferLeader_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *jobsClient) MissingShards(ctx context.Context, in *MissingShardsRequest, opts ...grpc.CallOption) (*MissingShardsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(MissingShardsResponse)
@@ -281,6 +323,15 @@ type JobsServer interface {
 	// Rows sends the ledger's rows, oldest first.
 	Rows(*RowsRequest, grpc.ServerStreamingServer[LedgerRow]) error
 	Cluster(context.Context, *ClusterRequest) (*ClusterStatus, error)
+	// AddReplica makes a replica a member that follows; the leader gives it a vote
+	// once it has all that a voter answers for. Adding a member again changes
+	// nothing.
+	AddReplica(context.Context, *AddReplicaRequest) (*ClusterStatus, error)
+	// RemoveReplica ends a membership; a leader hands over first. What is no member
+	// needs no removing.
+	RemoveReplica(context.Context, *RemoveReplicaRequest) (*ClusterStatus, error)
+	// TransferLeader hands leadership to another voter.
+	TransferLeader(context.Context, *TransferLeaderRequest) (*ClusterStatus, error)
 	// MissingShards tells which of a manifest's shards the cluster lacks.
 	MissingShards(context.Context, *MissingShardsRequest) (*MissingShardsResponse, error)
 	// PutShard stores one shard, whose SHA-256 must be the digest it is named
@@ -328,6 +379,15 @@ func (UnimplementedJobsServer) Rows(*RowsRequest, grpc.ServerStreamingServer[Led
 }
 func (UnimplementedJobsServer) Cluster(context.Context, *ClusterRequest) (*ClusterStatus, error) {
 	return nil, status.Error(codes.Unimplemented, "method Cluster not implemented")
+}
+func (UnimplementedJobsServer) AddReplica(context.Context, *AddReplicaRequest) (*ClusterStatus, error) {
+	return nil, status.Error(codes.Unimplemented, "method AddReplica not implemented")
+}
+func (UnimplementedJobsServer) RemoveReplica(context.Context, *RemoveReplicaRequest) (*ClusterStatus, error) {
+	return nil, status.Error(codes.Unimplemented, "method RemoveReplica not implemented")
+}
+func (UnimplementedJobsServer) TransferLeader(context.Context, *TransferLeaderRequest) (*ClusterStatus, error) {
+	return nil, status.Error(codes.Unimplemented, "method TransferLeader not implemented")
 }
 func (UnimplementedJobsServer) MissingShards(context.Context, *MissingShardsRequest) (*MissingShardsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method MissingShards not implemented")
@@ -526,6 +586,60 @@ func _Jobs_Cluster_Handler(srv interface{}, ctx context.Context, dec func(interf
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Jobs_AddReplica_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AddReplicaRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(JobsServer).AddReplica(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Jobs_AddReplica_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(JobsServer).AddReplica(ctx, req.(*AddReplicaRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Jobs_RemoveReplica_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RemoveReplicaRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(JobsServer).RemoveReplica(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Jobs_RemoveReplica_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(JobsServer).RemoveReplica(ctx, req.(*RemoveReplicaRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Jobs_TransferLeader_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TransferLeaderRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(JobsServer).TransferLeader(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Jobs_TransferLeader_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(JobsServer).TransferLeader(ctx, req.(*TransferLeaderRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Jobs_MissingShards_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(MissingShardsRequest)
 	if err := dec(in); err != nil {
@@ -598,6 +712,18 @@ var Jobs_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _Jobs_Cluster_Handler,
 		},
 		{
+			MethodName: "AddReplica",
+			Handler:    _Jobs_AddReplica_Handler,
+		},
+		{
+			MethodName: "RemoveReplica",
+			Handler:    _Jobs_RemoveReplica_Handler,
+		},
+		{
+			MethodName: "TransferLeader",
+			Handler:    _Jobs_TransferLeader_Handler,
+		},
+		{
 			MethodName: "MissingShards",
 			Handler:    _Jobs_MissingShards_Handler,
 		},
@@ -632,12 +758,13 @@ var Jobs_ServiceDesc = grpc.ServiceDesc{
 }
 
 const (
-	Replicas_Held_FullMethodName          = "/convoy.v1.Replicas/Held"
-	Replicas_FetchGradient_FullMethodName = "/convoy.v1.Replicas/FetchGradient"
-	Replicas_FetchState_FullMethodName    = "/convoy.v1.Replicas/FetchState"
-	Replicas_Acknowledge_FullMethodName   = "/convoy.v1.Replicas/Acknowledge"
-	Replicas_FetchRows_FullMethodName     = "/convoy.v1.Replicas/FetchRows"
-	Replicas_FetchLog_FullMethodName      = "/convoy.v1.Replicas/FetchLog"
+	Replicas_Held_FullMethodName            = "/convoy.v1.Replicas/Held"
+	Replicas_FetchGradient_FullMethodName   = "/convoy.v1.Replicas/FetchGradient"
+	Replicas_FetchState_FullMethodName      = "/convoy.v1.Replicas/FetchState"
+	Replicas_Acknowledge_FullMethodName     = "/convoy.v1.Replicas/Acknowledge"
+	Replicas_FetchRows_FullMethodName       = "/convoy.v1.Replicas/FetchRows"
+	Replicas_FetchLog_FullMethodName        = "/convoy.v1.Replicas/FetchLog"
+	Replicas_FetchCheckpoint_FullMethodName = "/convoy.v1.Replicas/FetchCheckpoint"
 )
 
 // ReplicasClient is the client API for Replicas service.
@@ -661,6 +788,9 @@ type ReplicasClient interface {
 	FetchRows(ctx context.Context, in *RowsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LedgerRow], error)
 	// FetchLog sends the job's events that this replica wrote down.
 	FetchLog(ctx context.Context, in *JobRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LogLine], error)
+	// FetchCheckpoint sends the file of a recorded checkpoint; NOT_FOUND where it
+	// is not on this replica's disk.
+	FetchCheckpoint(ctx context.Context, in *FetchCheckpointRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Piece], error)
 }
 
 type replicasClient struct {
@@ -767,6 +897,25 @@ func (c *replicasClient) FetchLog(ctx context.Context, in *JobRequest, opts ...g
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Replicas_FetchLogClient = grpc.ServerStreamingClient[LogLine]
 
+func (c *replicasClient) FetchCheckpoint(ctx context.Context, in *FetchCheckpointRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Piece], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Replicas_ServiceDesc.Streams[4], Replicas_FetchCheckpoint_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[FetchCheckpointRequest, Piece]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Replicas_FetchCheckpointClient = grpc.ServerStreamingClient[Piece]
+
 // ReplicasServer is the server API for Replicas service.
 // All implementations must embed UnimplementedReplicasServer
 // for forward compatibility.
@@ -788,6 +937,9 @@ type ReplicasServer interface {
 	FetchRows(*RowsRequest, grpc.ServerStreamingServer[LedgerRow]) error
 	// FetchLog sends the job's events that this replica wrote down.
 	FetchLog(*JobRequest, grpc.ServerStreamingServer[LogLine]) error
+	// FetchCheckpoint sends the file of a recorded checkpoint; NOT_FOUND where it
+	// is not on this replica's disk.
+	FetchCheckpoint(*FetchCheckpointRequest, grpc.ServerStreamingServer[Piece]) error
 	mustEmbedUnimplementedReplicasServer()
 }
 
@@ -815,6 +967,9 @@ func (UnimplementedReplicasServer) FetchRows(*RowsRequest, grpc.ServerStreamingS
 }
 func (UnimplementedReplicasServer) FetchLog(*JobRequest, grpc.ServerStreamingServer[LogLine]) error {
 	return status.Error(codes.Unimplemented, "method FetchLog not implemented")
+}
+func (UnimplementedReplicasServer) FetchCheckpoint(*FetchCheckpointRequest, grpc.ServerStreamingServer[Piece]) error {
+	return status.Error(codes.Unimplemented, "method FetchCheckpoint not implemented")
 }
 func (UnimplementedReplicasServer) mustEmbedUnimplementedReplicasServer() {}
 func (UnimplementedReplicasServer) testEmbeddedByValue()                  {}
@@ -917,6 +1072,17 @@ func _Replicas_FetchLog_Handler(srv interface{}, stream grpc.ServerStream) error
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Replicas_FetchLogServer = grpc.ServerStreamingServer[LogLine]
 
+func _Replicas_FetchCheckpoint_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(FetchCheckpointRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(ReplicasServer).FetchCheckpoint(m, &grpc.GenericServerStream[FetchCheckpointRequest, Piece]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Replicas_FetchCheckpointServer = grpc.ServerStreamingServer[Piece]
+
 // Replicas_ServiceDesc is the grpc.ServiceDesc for Replicas service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -952,6 +1118,11 @@ var Replicas_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "FetchLog",
 			Handler:       _Replicas_FetchLog_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "FetchCheckpoint",
+			Handler:       _Replicas_FetchCheckpoint_Handler,
 			ServerStreams: true,
 		},
 	},

@@ -108,6 +108,7 @@ type Entry struct {
 	//	*Entry_JobPaused
 	//	*Entry_JobResume
 	//	*Entry_JobSuspect
+	//	*Entry_ClusterBegin
 	Body          isEntry_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -265,6 +266,15 @@ func (x *Entry) GetJobSuspect() *JobSuspect {
 	return nil
 }
 
+func (x *Entry) GetClusterBegin() *ClusterBegin {
+	if x != nil {
+		if x, ok := x.Body.(*Entry_ClusterBegin); ok {
+			return x.ClusterBegin
+		}
+	}
+	return nil
+}
+
 type isEntry_Body interface {
 	isEntry_Body()
 }
@@ -317,6 +327,10 @@ type Entry_JobSuspect struct {
 	JobSuspect *JobSuspect `protobuf:"bytes,15,opt,name=job_suspect,json=jobSuspect,proto3,oneof"`
 }
 
+type Entry_ClusterBegin struct {
+	ClusterBegin *ClusterBegin `protobuf:"bytes,20,opt,name=cluster_begin,json=clusterBegin,proto3,oneof"`
+}
+
 func (*Entry_JobSubmit) isEntry_Body() {}
 
 func (*Entry_DataCommit) isEntry_Body() {}
@@ -340,6 +354,8 @@ func (*Entry_JobPaused) isEntry_Body() {}
 func (*Entry_JobResume) isEntry_Body() {}
 
 func (*Entry_JobSuspect) isEntry_Body() {}
+
+func (*Entry_ClusterBegin) isEntry_Body() {}
 
 // JobSubmit adds a job. Its ID follows from the name and request_id.
 type JobSubmit struct {
@@ -1270,18 +1286,64 @@ func (x *JobResume) GetTurn() uint64 {
 	return 0
 }
 
+// ClusterBegin gives the cluster the name that no other has; the first one stays.
+type ClusterBegin struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Uid           string                 `protobuf:"bytes,1,opt,name=uid,proto3" json:"uid,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClusterBegin) Reset() {
+	*x = ClusterBegin{}
+	mi := &file_log_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClusterBegin) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClusterBegin) ProtoMessage() {}
+
+func (x *ClusterBegin) ProtoReflect() protoreflect.Message {
+	mi := &file_log_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClusterBegin.ProtoReflect.Descriptor instead.
+func (*ClusterBegin) Descriptor() ([]byte, []int) {
+	return file_log_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ClusterBegin) GetUid() string {
+	if x != nil {
+		return x.Uid
+	}
+	return ""
+}
+
 // Control is the whole state of the control FSM: what a Raft snapshot holds.
 type Control struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Jobs          []*JobRecord           `protobuf:"bytes,1,rep,name=jobs,proto3" json:"jobs,omitempty"`           // in order of submission
 	Manifests     [][]byte               `protobuf:"bytes,2,rep,name=manifests,proto3" json:"manifests,omitempty"` // digests of committed data sets
+	Uid           string                 `protobuf:"bytes,3,opt,name=uid,proto3" json:"uid,omitempty"`             // see ClusterBegin
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Control) Reset() {
 	*x = Control{}
-	mi := &file_log_proto_msgTypes[15]
+	mi := &file_log_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1293,7 +1355,7 @@ func (x *Control) String() string {
 func (*Control) ProtoMessage() {}
 
 func (x *Control) ProtoReflect() protoreflect.Message {
-	mi := &file_log_proto_msgTypes[15]
+	mi := &file_log_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1306,7 +1368,7 @@ func (x *Control) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Control.ProtoReflect.Descriptor instead.
 func (*Control) Descriptor() ([]byte, []int) {
-	return file_log_proto_rawDescGZIP(), []int{15}
+	return file_log_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Control) GetJobs() []*JobRecord {
@@ -1321,6 +1383,13 @@ func (x *Control) GetManifests() [][]byte {
 		return x.Manifests
 	}
 	return nil
+}
+
+func (x *Control) GetUid() string {
+	if x != nil {
+		return x.Uid
+	}
+	return ""
 }
 
 type JobRecord struct {
@@ -1353,7 +1422,7 @@ type JobRecord struct {
 
 func (x *JobRecord) Reset() {
 	*x = JobRecord{}
-	mi := &file_log_proto_msgTypes[16]
+	mi := &file_log_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1365,7 +1434,7 @@ func (x *JobRecord) String() string {
 func (*JobRecord) ProtoMessage() {}
 
 func (x *JobRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_log_proto_msgTypes[16]
+	mi := &file_log_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1378,7 +1447,7 @@ func (x *JobRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobRecord.ProtoReflect.Descriptor instead.
 func (*JobRecord) Descriptor() ([]byte, []int) {
-	return file_log_proto_rawDescGZIP(), []int{16}
+	return file_log_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *JobRecord) GetSubmit() *JobSubmit {
@@ -1561,7 +1630,7 @@ type StepRow struct {
 
 func (x *StepRow) Reset() {
 	*x = StepRow{}
-	mi := &file_log_proto_msgTypes[17]
+	mi := &file_log_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1573,7 +1642,7 @@ func (x *StepRow) String() string {
 func (*StepRow) ProtoMessage() {}
 
 func (x *StepRow) ProtoReflect() protoreflect.Message {
-	mi := &file_log_proto_msgTypes[17]
+	mi := &file_log_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1586,7 +1655,7 @@ func (x *StepRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StepRow.ProtoReflect.Descriptor instead.
 func (*StepRow) Descriptor() ([]byte, []int) {
-	return file_log_proto_rawDescGZIP(), []int{17}
+	return file_log_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *StepRow) GetRecipeHash() []byte {
@@ -1720,7 +1789,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_log_proto_msgTypes[18]
+	mi := &file_log_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1732,7 +1801,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_log_proto_msgTypes[18]
+	mi := &file_log_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1745,7 +1814,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_log_proto_rawDescGZIP(), []int{18}
+	return file_log_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Ack) GetJob() string {
@@ -1836,7 +1905,7 @@ type LedgerRow struct {
 
 func (x *LedgerRow) Reset() {
 	*x = LedgerRow{}
-	mi := &file_log_proto_msgTypes[19]
+	mi := &file_log_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1848,7 +1917,7 @@ func (x *LedgerRow) String() string {
 func (*LedgerRow) ProtoMessage() {}
 
 func (x *LedgerRow) ProtoReflect() protoreflect.Message {
-	mi := &file_log_proto_msgTypes[19]
+	mi := &file_log_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1861,7 +1930,7 @@ func (x *LedgerRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LedgerRow.ProtoReflect.Descriptor instead.
 func (*LedgerRow) Descriptor() ([]byte, []int) {
-	return file_log_proto_rawDescGZIP(), []int{19}
+	return file_log_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *LedgerRow) GetStep() uint64 {
@@ -1980,7 +2049,7 @@ var File_log_proto protoreflect.FileDescriptor
 
 const file_log_proto_rawDesc = "" +
 	"\n" +
-	"\tlog.proto\x12\tconvoy.v1\"\xe0\x05\n" +
+	"\tlog.proto\x12\tconvoy.v1\"\xa0\x06\n" +
 	"\x05Entry\x12\x1d\n" +
 	"\n" +
 	"unix_nanos\x18\x01 \x01(\x03R\tunixNanos\x125\n" +
@@ -2004,7 +2073,8 @@ const file_log_proto_rawDesc = "" +
 	"\n" +
 	"job_resume\x18\f \x01(\v2\x14.convoy.v1.JobResumeH\x00R\tjobResume\x128\n" +
 	"\vjob_suspect\x18\x0f \x01(\v2\x15.convoy.v1.JobSuspectH\x00R\n" +
-	"jobSuspectB\x06\n" +
+	"jobSuspect\x12>\n" +
+	"\rcluster_begin\x18\x14 \x01(\v2\x17.convoy.v1.ClusterBeginH\x00R\fclusterBeginB\x06\n" +
 	"\x04body\"\xaf\x02\n" +
 	"\tJobSubmit\x12\x1d\n" +
 	"\n" +
@@ -2078,10 +2148,13 @@ const file_log_proto_rawDesc = "" +
 	"\x04step\x18\x02 \x01(\x04R\x04step\"1\n" +
 	"\tJobResume\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\tR\x03job\x12\x12\n" +
-	"\x04turn\x18\x02 \x01(\x04R\x04turn\"Q\n" +
+	"\x04turn\x18\x02 \x01(\x04R\x04turn\" \n" +
+	"\fClusterBegin\x12\x10\n" +
+	"\x03uid\x18\x01 \x01(\tR\x03uid\"c\n" +
 	"\aControl\x12(\n" +
 	"\x04jobs\x18\x01 \x03(\v2\x14.convoy.v1.JobRecordR\x04jobs\x12\x1c\n" +
-	"\tmanifests\x18\x02 \x03(\fR\tmanifests\"\x87\a\n" +
+	"\tmanifests\x18\x02 \x03(\fR\tmanifests\x12\x10\n" +
+	"\x03uid\x18\x03 \x01(\tR\x03uid\"\x87\a\n" +
 	"\tJobRecord\x12,\n" +
 	"\x06submit\x18\x01 \x01(\v2\x14.convoy.v1.JobSubmitR\x06submit\x12&\n" +
 	"\x05phase\x18\x02 \x01(\x0e2\x10.convoy.v1.PhaseR\x05phase\x12\x16\n" +
@@ -2189,7 +2262,7 @@ func file_log_proto_rawDescGZIP() []byte {
 }
 
 var file_log_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_log_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_log_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_log_proto_goTypes = []any{
 	(Phase)(0),               // 0: convoy.v1.Phase
 	(*Entry)(nil),            // 1: convoy.v1.Entry
@@ -2207,12 +2280,13 @@ var file_log_proto_goTypes = []any{
 	(*JobPause)(nil),         // 13: convoy.v1.JobPause
 	(*JobPaused)(nil),        // 14: convoy.v1.JobPaused
 	(*JobResume)(nil),        // 15: convoy.v1.JobResume
-	(*Control)(nil),          // 16: convoy.v1.Control
-	(*JobRecord)(nil),        // 17: convoy.v1.JobRecord
-	(*StepRow)(nil),          // 18: convoy.v1.StepRow
-	(*Ack)(nil),              // 19: convoy.v1.Ack
-	(*LedgerRow)(nil),        // 20: convoy.v1.LedgerRow
-	nil,                      // 21: convoy.v1.JobRecord.WorkersUsedEntry
+	(*ClusterBegin)(nil),     // 16: convoy.v1.ClusterBegin
+	(*Control)(nil),          // 17: convoy.v1.Control
+	(*JobRecord)(nil),        // 18: convoy.v1.JobRecord
+	(*StepRow)(nil),          // 19: convoy.v1.StepRow
+	(*Ack)(nil),              // 20: convoy.v1.Ack
+	(*LedgerRow)(nil),        // 21: convoy.v1.LedgerRow
+	nil,                      // 22: convoy.v1.JobRecord.WorkersUsedEntry
 }
 var file_log_proto_depIdxs = []int32{
 	2,  // 0: convoy.v1.Entry.job_submit:type_name -> convoy.v1.JobSubmit
@@ -2227,21 +2301,22 @@ var file_log_proto_depIdxs = []int32{
 	14, // 9: convoy.v1.Entry.job_paused:type_name -> convoy.v1.JobPaused
 	15, // 10: convoy.v1.Entry.job_resume:type_name -> convoy.v1.JobResume
 	12, // 11: convoy.v1.Entry.job_suspect:type_name -> convoy.v1.JobSuspect
-	6,  // 12: convoy.v1.StepCommit.rows:type_name -> convoy.v1.CommittedRow
-	7,  // 13: convoy.v1.CommittedRow.shares:type_name -> convoy.v1.Share
-	17, // 14: convoy.v1.Control.jobs:type_name -> convoy.v1.JobRecord
-	2,  // 15: convoy.v1.JobRecord.submit:type_name -> convoy.v1.JobSubmit
-	0,  // 16: convoy.v1.JobRecord.phase:type_name -> convoy.v1.Phase
-	4,  // 17: convoy.v1.JobRecord.start:type_name -> convoy.v1.JobStart
-	8,  // 18: convoy.v1.JobRecord.checkpoint:type_name -> convoy.v1.CheckpointRecord
-	21, // 19: convoy.v1.JobRecord.workers_used:type_name -> convoy.v1.JobRecord.WorkersUsedEntry
-	7,  // 20: convoy.v1.StepRow.shares:type_name -> convoy.v1.Share
-	7,  // 21: convoy.v1.LedgerRow.shares:type_name -> convoy.v1.Share
-	22, // [22:22] is the sub-list for method output_type
-	22, // [22:22] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	16, // 12: convoy.v1.Entry.cluster_begin:type_name -> convoy.v1.ClusterBegin
+	6,  // 13: convoy.v1.StepCommit.rows:type_name -> convoy.v1.CommittedRow
+	7,  // 14: convoy.v1.CommittedRow.shares:type_name -> convoy.v1.Share
+	18, // 15: convoy.v1.Control.jobs:type_name -> convoy.v1.JobRecord
+	2,  // 16: convoy.v1.JobRecord.submit:type_name -> convoy.v1.JobSubmit
+	0,  // 17: convoy.v1.JobRecord.phase:type_name -> convoy.v1.Phase
+	4,  // 18: convoy.v1.JobRecord.start:type_name -> convoy.v1.JobStart
+	8,  // 19: convoy.v1.JobRecord.checkpoint:type_name -> convoy.v1.CheckpointRecord
+	22, // 20: convoy.v1.JobRecord.workers_used:type_name -> convoy.v1.JobRecord.WorkersUsedEntry
+	7,  // 21: convoy.v1.StepRow.shares:type_name -> convoy.v1.Share
+	7,  // 22: convoy.v1.LedgerRow.shares:type_name -> convoy.v1.Share
+	23, // [23:23] is the sub-list for method output_type
+	23, // [23:23] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_log_proto_init() }
@@ -2262,6 +2337,7 @@ func file_log_proto_init() {
 		(*Entry_JobPaused)(nil),
 		(*Entry_JobResume)(nil),
 		(*Entry_JobSuspect)(nil),
+		(*Entry_ClusterBegin)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2269,7 +2345,7 @@ func file_log_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_log_proto_rawDesc), len(file_log_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   21,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

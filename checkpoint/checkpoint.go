@@ -146,14 +146,21 @@ func write(d disk, path string, s *optim.State, m Meta) (digest.Sum, error) {
 		return digest.Sum{}, err
 	}
 	failpoint.Pass(failpoint.BeforeWrite)
-	temp := path + TempSuffix
-	f, err := d.Create(temp)
-	if err != nil {
+	sha := sha256.New()
+	if err := replace(d, path, path+TempSuffix, func(f io.Writer) error { return stream(f, sha, head, s) }); err != nil {
 		return digest.Sum{}, err
 	}
-	sha := sha256.New()
-	err = stream(f, sha, head, s)
-	if err == nil {
+	return digest.Sum(sha.Sum(nil)), nil
+}
+
+// replace puts what fill writes in the place of path at one instant, once it is
+// durable; on an error what was there stays.
+func replace(d disk, path, temp string, fill func(io.Writer) error) error {
+	f, err := d.Create(temp)
+	if err != nil {
+		return err
+	}
+	if err = fill(f); err == nil {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err == nil {
@@ -164,13 +171,30 @@ func write(d disk, path string, s *optim.State, m Meta) (digest.Sum, error) {
 		if gone := d.Remove(temp); gone != nil && !errors.Is(gone, fs.ErrNotExist) {
 			err = errors.Join(err, gone)
 		}
-		return digest.Sum{}, err
+		return err
 	}
 	failpoint.Pass(failpoint.AfterRename)
-	if err := d.SyncDir(filepath.Dir(path)); err != nil {
-		return digest.Sum{}, err
+	return d.SyncDir(filepath.Dir(path))
+}
+
+// Install makes path the file whose SHA-256 is sum, as fill brings it from
+// elsewhere: durable, and not at all where it is another file. Write may write to
+// the path meanwhile.
+func Install(path string, sum digest.Sum, fill func(io.Writer) error) error {
+	err := replace(osDisk{}, path, path+".copy"+TempSuffix, func(f io.Writer) error {
+		sha := sha256.New()
+		if err := fill(io.MultiWriter(f, sha)); err != nil {
+			return err
+		}
+		if got := digest.Sum(sha.Sum(nil)); got != sum {
+			return fmt.Errorf("what came has SHA-256 %s, want %s", got, sum)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("install checkpoint %s: %w", path, err)
 	}
-	return digest.Sum(sha.Sum(nil)), nil
+	return nil
 }
 
 // layout lists the tensors of a file: the parameters in canonical order, then

@@ -2,7 +2,8 @@
 // errors and retries.
 //
 // One replica is enough to reach a cluster, since replicas pass calls on to
-// their leader; where several are named they are tried in turn. Every call may
+// their leader; where several are named they are tried in turn. A client that lives
+// for long learns of replicas that are added later (members.go). Every call may
 // therefore be repeated, and every call of the service is safe to repeat: a job
 // is named by its request ID and a shard by its content. So a call waits out an
 // election or a restarting replica, and gives up after a time limit with a
@@ -14,7 +15,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -63,9 +66,16 @@ type Options struct {
 
 // Client is a connection to a cluster, safe for concurrent use.
 type Client struct {
-	replicas []replica
-	timeout  time.Duration
-	current  atomic.Int32 // the replica that answered last
+	timeout time.Duration
+	dialer  func(context.Context, string) (net.Conn, error)
+	known   atomic.Pointer[[]replica]
+	current atomic.Pointer[string] // address of the replica that answered last
+
+	mu      sync.Mutex
+	conns   map[string]replica // all ever made, by address
+	named   []string           // addresses that Dial was given
+	learned time.Time          // when replicas were last asked for others
+	closed  bool
 }
 
 type replica struct {
@@ -82,16 +92,13 @@ func Dial(addresses string, o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{timeout: o.Timeout}
+	c := &Client{timeout: o.Timeout, dialer: o.Dialer, conns: map[string]replica{}, named: list}
 	if c.timeout == 0 {
 		c.timeout = DefaultTimeout
 	}
-	for _, address := range list {
-		conn, err := connect(address, o.Dialer)
-		if err != nil {
-			return nil, errors.Join(err, c.Close())
-		}
-		c.replicas = append(c.replicas, replica{address, conn, api.NewJobsClient(conn)})
+	c.current.Store(&list[0])
+	if err := c.use(list); err != nil {
+		return nil, errors.Join(err, c.Close())
 	}
 	return c, nil
 }
@@ -120,11 +127,12 @@ func connect(address string, dialer func(context.Context, string) (net.Conn, err
 	return conn, nil
 }
 
-// Connections are the gRPC connections to the replicas, one each, for calls of
-// other services. They live as long as the client.
+// Connections are the gRPC connections to the replicas known now, one each, for
+// calls of other services. They live as long as the client.
 func (c *Client) Connections() []grpc.ClientConnInterface {
-	list := make([]grpc.ClientConnInterface, len(c.replicas))
-	for i, r := range c.replicas {
+	known := c.replicas()
+	list := make([]grpc.ClientConnInterface, len(known))
+	for i, r := range known {
 		list[i] = r.conn
 	}
 	return list
@@ -132,8 +140,11 @@ func (c *Client) Connections() []grpc.ClientConnInterface {
 
 // Close ends all calls under way.
 func (c *Client) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
 	var errs []error
-	for _, r := range c.replicas {
+	for _, r := range c.conns {
 		errs = append(errs, r.conn.Close())
 	}
 	return errors.Join(errs...)
@@ -179,7 +190,7 @@ func (c *Client) ask(ctx context.Context, limit time.Duration, do func(context.C
 		err := do(attempt, r)
 		cancel()
 		if err == nil {
-			c.current.Store(int32(a.index))
+			c.current.Store(&r.address)
 			return nil
 		}
 		if ctx.Err() != nil {
@@ -197,6 +208,7 @@ func (c *Client) ask(ctx context.Context, limit time.Duration, do func(context.C
 // attempts goes round the replicas, with a growing pause after each round.
 type attempts struct {
 	c        *Client
+	replicas []replica
 	index    int
 	tried    int // since the last answer
 	limit    time.Duration
@@ -205,18 +217,27 @@ type attempts struct {
 }
 
 func (c *Client) attempts(limit time.Duration) *attempts {
-	a := &attempts{c: c, index: int(c.current.Load()), limit: limit}
-	a.answered()
+	a := &attempts{c: c, limit: limit}
+	a.begin(*c.current.Load())
 	return a
 }
 
-func (a *attempts) replica() replica { return a.c.replicas[a.index] }
+// begin starts the round at the replica at an address, among those known now.
+func (a *attempts) begin(address string) {
+	a.replicas = a.c.replicas()
+	a.index = max(0, slices.IndexFunc(a.replicas, func(r replica) bool { return r.address == address }))
+	a.tried = 0
+	a.deadline = time.Now().Add(a.limit)
+	a.reasons = make([]string, len(a.replicas))
+}
+
+func (a *attempts) replica() replica { return a.replicas[a.index] }
 
 // share is how long the current replica may take to answer: what is left, but
 // half of it where there are others to turn to.
 func (a *attempts) share() time.Duration {
 	left := time.Until(a.deadline)
-	if len(a.c.replicas) > 1 {
+	if len(a.replicas) > 1 {
 		left /= 2
 	}
 	return left
@@ -224,22 +245,22 @@ func (a *attempts) share() time.Duration {
 
 // answered starts the time limit anew: somebody is there.
 func (a *attempts) answered() {
-	a.tried = 0
-	a.deadline = time.Now().Add(a.limit)
-	a.reasons = make([]string, len(a.c.replicas))
+	r := a.replica()
+	a.c.current.Store(&r.address)
+	a.begin(r.address)
 }
 
 // next goes on to the next replica, after a pause where all were tried. It
 // returns an error once the time limit has passed or ctx has ended.
 func (a *attempts) next(ctx context.Context, reason error) error {
 	a.reasons[a.index] = text(reason)
-	a.index = (a.index + 1) % len(a.c.replicas)
+	a.index = (a.index + 1) % len(a.replicas)
 	a.tried++
 	left := time.Until(a.deadline)
-	if a.tried%len(a.c.replicas) != 0 && left > 0 {
+	if a.tried%len(a.replicas) != 0 && left > 0 {
 		return nil
 	}
-	pause := min(retryFirst<<min(a.tried/len(a.c.replicas), 5), retryMost)
+	pause := min(retryFirst<<min(a.tried/len(a.replicas), 5), retryMost)
 	if left <= pause {
 		return a.unreachable()
 	}
@@ -255,7 +276,7 @@ func (a *attempts) next(ctx context.Context, reason error) error {
 
 func (a *attempts) unreachable() error {
 	e := &UnreachableError{Limit: a.limit}
-	for i, r := range a.c.replicas {
+	for i, r := range a.replicas {
 		e.Addresses = append(e.Addresses, r.address)
 		e.Reasons = append(e.Reasons, a.reasons[i])
 	}

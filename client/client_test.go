@@ -205,8 +205,8 @@ func TestOneReplicaSuffices(t *testing.T) {
 			t.Fatalf("Submit = %v, %v", s, err)
 		}
 	}
-	if c.current.Load() != 2 {
-		t.Errorf("the client goes on with replica %d, want the one that answered", c.current.Load())
+	if got, want := *c.current.Load(), c.replicas()[2].address; got != want {
+		t.Errorf("the client goes on with replica %s, want the one that answered, %s", got, want)
 	}
 }
 

@@ -141,16 +141,6 @@ func (c *Client) turn(ctx context.Context, job string,
 	return s, err
 }
 
-// Cluster returns how the cluster is.
-func (c *Client) Cluster(ctx context.Context) (*api.ClusterStatus, error) {
-	var s *api.ClusterStatus
-	err := c.call(ctx, c.timeout, func(ctx context.Context, jobs api.JobsClient) (err error) {
-		s, err = jobs.Cluster(ctx, &api.ClusterRequest{})
-		return err
-	})
-	return s, err
-}
-
 // Health returns nil once one of the replicas says that it serves.
 func (c *Client) Health(ctx context.Context) error {
 	return c.ask(ctx, c.timeout, func(ctx context.Context, r replica) error {
@@ -288,7 +278,7 @@ func (s stream[T]) read(ctx context.Context, a *attempts) (err, taken error) {
 		}
 		alarm.Reset(orForever(s.patience.later))
 		a.answered()
-		a.c.current.Store(int32(a.index))
+		a.c.learnNowAndThen(ctx, a.replica())
 		if err := s.take(message); err != nil {
 			return nil, err
 		}

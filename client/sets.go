@@ -18,8 +18,8 @@ import (
 // Sets opens the data sets of a cluster's jobs: built in, or as shards from the
 // replicas, by way of a cache on disk.
 type Sets struct {
-	// Replicas are connections to some or all replicas; any that answers will do.
-	Replicas   []grpc.ClientConnInterface
+	// Replicas returns connections to some or all replicas; any that answers will do.
+	Replicas   func() []grpc.ClientConnInterface
 	Cache      string // folder for shards; empty keeps none on disk
 	CacheBytes int64  // bounds the shards in Cache; 0 keeps all
 	Memory     int64  // bounds the shards in memory, in bytes; see data.OpenShards
@@ -108,12 +108,13 @@ func (s *shardSource) Get(ctx context.Context, sha digest.Sum) ([]byte, error) {
 // Trouble tells why a lazy set waits for a shard.
 func (s *shardSource) Trouble(err error) { s.sets.Trouble(err) }
 
-// Ask tries replicas in turn until one answers, for as long as a call may take.
+// Ask tries the replicas known now in turn until one answers, for as long as a call may take.
 // The order begins at a different one each time, so that none carries all joins.
 // The error joins theirs.
-func Ask[T any](ctx context.Context, replicas []grpc.ClientConnInterface, limit time.Duration, call func(context.Context, grpc.ClientConnInterface) (T, error)) (T, error) {
+func Ask[T any](ctx context.Context, known func() []grpc.ClientConnInterface, limit time.Duration, call func(context.Context, grpc.ClientConnInterface) (T, error)) (T, error) {
 	var none T
 	var errs []error
+	replicas := known()
 	first := int(time.Now().UnixNano()/1000) % len(replicas)
 	for i := range replicas {
 		conn := replicas[(first+i)%len(replicas)]

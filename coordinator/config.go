@@ -36,11 +36,14 @@ type Config struct {
 	// machine's name where it listens on all interfaces.
 	Advertise string
 
-	RaftListen   string        // TCP address for the other replicas' Raft; unset: a replica alone
-	RaftListener net.Listener  // already open, instead of RaftListen
-	Peers        []Peer        // all replicas, the same on each; this one may be left out
-	Election     time.Duration // how long a follower waits for a leader; 0: as package ps has it
-	ChunkFloats  int           // floats of a chunk on the wire; 0: as package ps has it
+	RaftListen   string       // TCP address for the other replicas' Raft; unset: a replica alone
+	RaftListener net.Listener // already open, instead of RaftListen
+	Peers        []Peer       // the replicas that a cluster begins with, the same on each; this one may be left out
+	// Join are gRPC addresses of a cluster that this replica is to become a member
+	// of, instead of beginning one of its own with Peers. An operator adds it there.
+	Join        []string
+	Election    time.Duration // how long a follower waits for a leader; 0: as package ps has it
+	ChunkFloats int           // floats of a chunk on the wire; 0: as package ps has it
 
 	NATS     []string          // URLs of NATS servers
 	Embedded *embedded.Options // run a NATS server in this process, instead of NATS
@@ -48,7 +51,9 @@ type Config struct {
 	LeaderWait time.Duration // how long a call waits for a leader; 0: 5 s
 	Log        *zap.Logger   // nil: silence
 
+	named   bool                                                                   // Advertise was given, not found
 	runner  optim.Runner                                                           // shares the replica's arithmetic out
+	lacks   func() string                                                          // what else it must have before it votes
 	carrier bus.Carrier                                                            // instead of what the above would make
 	dial    func(ctx context.Context, address string) (net.Conn, error)            // likewise
 	open    func(cfg Config, raftListener net.Listener, p *peers) (replica, error) // nil: a *ps.Replica
@@ -101,10 +106,13 @@ func (c Config) checked() (Config, error) {
 	switch {
 	case c.Listener == nil && c.Listen == "":
 		return c, errors.New("no address to listen on: give one such as :7070")
-	case !alone && c.RaftListen == "" && c.RaftListener == nil:
+	case (!alone || len(c.Join) > 0) && c.RaftListen == "" && c.RaftListener == nil:
 		return c, errors.New("no address for Raft, which a cluster of several replicas needs: give one such as :7071")
 	case c.carrier == nil && c.Embedded == nil && len(c.NATS) == 0:
 		return c, errors.New("no NATS server: give its URL, such as nats://127.0.0.1:4222, or run an embedded one")
+	}
+	if len(c.Join) > 0 && !alone {
+		return c, errors.New("both other replicas to begin a cluster with and one to join: give either")
 	}
 	for i, p := range c.Peers {
 		if err := bus.CheckName(p.ID); err != nil {
@@ -120,6 +128,7 @@ func (c Config) checked() (Config, error) {
 			c.Advertise = p.Address
 		}
 	}
+	c.named = c.Advertise != ""
 	return c, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -28,6 +29,7 @@ type fakeGroup struct {
 	mu      sync.Mutex
 	leader  string
 	control *api.Control
+	members []ps.Member
 	jobs    map[string]*api.JobStatus
 	changed chan struct{}
 	entries []*api.Entry
@@ -170,6 +172,50 @@ func (f *fake) Changed() <-chan struct{} {
 	return f.group.changed
 }
 
+func (f *fake) Members() []ps.Member {
+	if f.group == nil {
+		return nil
+	}
+	f.group.mu.Lock()
+	defer f.group.mu.Unlock()
+	return slices.Clone(f.group.members)
+}
+
+func (f *fake) AddMember(_ context.Context, s ps.Server) error {
+	if !f.IsLeader() {
+		return ps.ErrNotLeader
+	}
+	f.group.update(func() { f.group.members = append(f.group.members, ps.Member{Server: s}) })
+	return nil
+}
+
+func (f *fake) RemoveMember(ctx context.Context, id string) error {
+	if !f.IsLeader() {
+		return ps.ErrNotLeader
+	}
+	if id == f.id {
+		if err := f.TransferLeadership(ctx, ""); err != nil {
+			return err
+		}
+		return ps.ErrNotLeader
+	}
+	f.group.update(func() {
+		f.group.members = slices.DeleteFunc(f.group.members, func(m ps.Member) bool { return m.ID == id })
+	})
+	return nil
+}
+
+// TransferLeadership hands over to id, or to the first other member.
+func (f *fake) TransferLeadership(_ context.Context, id string) error {
+	for _, m := range f.Members() {
+		if id == "" && m.ID != f.id {
+			id = m.ID
+		}
+	}
+	f.group.lead(id)
+	return nil
+}
+
 // Status names the replica that answers, so that a test sees which did.
 func (f *fake) Status(context.Context) *api.ClusterStatus {
 	leader, _, _ := f.Leader()
@@ -243,6 +289,7 @@ func startClusterWaiting(t *testing.T, replicas int, wait time.Duration) *cluste
 	for i := range replicas {
 		id := fmt.Sprintf("r%d", i+1)
 		all = append(all, Peer{ID: id, Address: id, RaftAddress: "raft of " + id})
+		c.group.members = append(c.group.members, ps.Member{Server: ps.Server{ID: id, Address: id}, Voter: true})
 	}
 	for _, p := range all {
 		c.start(p.ID, all, wait)

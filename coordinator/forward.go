@@ -42,7 +42,8 @@ const retryPause = 50 * time.Millisecond
 //
 // All of them may be made twice: Submit is told apart by its request id, a
 // second Cancel finds the job cancelled, a second Pause or Resume another turn,
-// the rest only read.
+// a second AddReplica or RemoveReplica that it is done, TransferLeader says from
+// whom, the rest only read.
 var leaderCalls = map[string]struct{ alone, fresh bool }{
 	api.Jobs_Submit_FullMethodName:  {fresh: true},
 	api.Jobs_List_FullMethodName:    {fresh: true},
@@ -55,6 +56,10 @@ var leaderCalls = map[string]struct{ alone, fresh bool }{
 	api.Jobs_Model_FullMethodName:   {alone: true},
 	api.Jobs_Rows_FullMethodName:    {},
 	api.Jobs_Cluster_FullMethodName: {alone: true},
+
+	api.Jobs_AddReplica_FullMethodName:     {},
+	api.Jobs_RemoveReplica_FullMethodName:  {},
+	api.Jobs_TransferLeader_FullMethodName: {},
 }
 
 // forwarder takes calls to the leader.

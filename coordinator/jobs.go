@@ -82,10 +82,6 @@ func (s *jobService) decide(ctx context.Context, j *api.JobStatus, e *api.Entry)
 	return s.job(j.GetJob())
 }
 
-func (s *jobService) Cluster(ctx context.Context, _ *api.ClusterRequest) (*api.ClusterStatus, error) {
-	return s.replica.Status(ctx), nil
-}
-
 // MissingShards lists the shards that fewer than a majority hold. A replica out
 // of reach holds nothing, as far as one can tell.
 func (s *jobService) MissingShards(ctx context.Context, req *api.MissingShardsRequest) (*api.MissingShardsResponse, error) {
@@ -97,7 +93,7 @@ func (s *jobService) MissingShards(ctx context.Context, req *api.MissingShardsRe
 	for _, a := range askAll(ctx, s.Server, func(ctx context.Context, c api.ShardsClient) (*api.MissingShardsResponse, error) {
 		return c.Lacking(ctx, req)
 	}, func([]answer[*api.MissingShardsResponse]) bool { return false }) {
-		if a.err != nil {
+		if a.err != nil || !a.voter {
 			continue
 		}
 		lacking := map[digest.Sum]bool{}

@@ -53,13 +53,13 @@ func askAll[T any](ctx context.Context, s *Server, question func(context.Context
 	return answers
 }
 
-// onMajority carries do out on all replicas and returns nil once a majority has
-// done it. Otherwise the error names each replica that has not, and why.
+// onMajority carries do out on all replicas and returns nil once a majority of the
+// voters has done it. Otherwise the error names each replica that has not, and why.
 func (s *Server) onMajority(ctx context.Context, what, advice string, do func(context.Context, api.ShardsClient) error) error {
 	need := s.majority()
 	done := func(answers []answer[struct{}]) (n int) {
 		for _, a := range answers {
-			if a.err == nil {
+			if a.err == nil && a.voter {
 				n++
 			}
 		}
@@ -76,14 +76,24 @@ func (s *Server) onMajority(ctx context.Context, what, advice string, do func(co
 	}
 	var why []string
 	for _, a := range answers {
-		if a.err != nil {
+		if a.err != nil && a.voter {
 			why = append(why, fmt.Sprintf("%s: %s", a.id, status.Convert(a.err).Message()))
 		}
 	}
 	// Not Unavailable, which would mean that another replica should be asked.
 	return status.Errorf(codes.FailedPrecondition, "%s on %d of %d replicas, a majority is %d (%s): %s",
-		what, done(answers), len(s.members()), need, strings.Join(why, "; "), advice)
+		what, done(answers), s.voters(), need, strings.Join(why, "; "), advice)
 }
 
-// majority is how many replicas a majority takes.
-func (s *Server) majority() int { return len(s.members())/2 + 1 }
+// majority is how many voters a majority takes.
+func (s *Server) majority() int { return s.voters()/2 + 1 }
+
+// voters is how many replicas count.
+func (s *Server) voters() (n int) {
+	for _, m := range s.members() {
+		if m.voter {
+			n++
+		}
+	}
+	return n
+}

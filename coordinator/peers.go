@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -23,6 +22,7 @@ const maxMessage = 8 << 20
 // member is one replica of the cluster.
 type member struct {
 	id, address string // address is of its gRPC API
+	voter       bool   // counts in majorities
 }
 
 // peers holds one connection to each replica, made at its first use.
@@ -80,16 +80,18 @@ func (p *peers) close() error {
 	return errors.Join(errs...)
 }
 
-// members lists the cluster's replicas by id, this one among them: the voters
-// that the configuration names.
+// members lists the cluster's replicas by id, this one among them, as the log has
+// them now.
 func (s *Server) members() []member {
-	list := []member{{s.cfg.ID, s.cfg.Advertise}}
-	for _, p := range s.cfg.Peers {
-		if p.ID != s.cfg.ID {
-			list = append(list, member{p.ID, p.Address})
-		}
+	var list []member
+	here := false
+	for _, m := range s.replica.Members() {
+		here = here || m.ID == s.cfg.ID
+		list = append(list, member{m.ID, m.Address, m.Voter})
 	}
-	slices.SortFunc(list, func(a, b member) int { return strings.Compare(a.id, b.id) })
+	if !here { // not added yet, or removed: it still has what it has
+		list = append(list, member{s.cfg.ID, s.cfg.Advertise, false})
+	}
 	return list
 }
 

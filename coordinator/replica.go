@@ -5,6 +5,7 @@ import (
 	"iter"
 
 	"convoy/api"
+	"convoy/ps"
 )
 
 // replica is what this package uses of *ps.Replica.
@@ -28,6 +29,13 @@ type replica interface {
 	// Changed is closed at the next change of any job or of leadership.
 	Changed() <-chan struct{}
 	Status(ctx context.Context) *api.ClusterStatus
+	// Members lists the cluster's replicas by id; it is empty where this one has
+	// not been added to a cluster yet.
+	Members() []ps.Member
+	// Only the leader may change them; other errors are gRPC statuses.
+	AddMember(ctx context.Context, s ps.Server) error
+	RemoveMember(ctx context.Context, id string) error
+	TransferLeadership(ctx context.Context, id string) error
 	Rows(job string, from uint64) iter.Seq2[*api.LedgerRow, error]
 	// Checkpoint returns the newest recorded checkpoint whose file is here.
 	Checkpoint(job string) (path string, record *api.CheckpointRecord, ok bool)

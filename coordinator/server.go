@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/logging"
@@ -47,9 +48,10 @@ type Server struct {
 	replica  replica
 	grpc     *grpc.Server
 	health   *health.Server
-	builtins map[digest.Sum]bool // manifests whose data every process makes itself
-	stopping chan struct{}       // closed when Run begins to stop
-	release  []func() error      // in reverse order, once everything has stopped
+	builtins map[digest.Sum]bool    // manifests whose data every process makes itself
+	stopping chan struct{}          // closed when Run begins to stop
+	lacks    atomic.Pointer[string] // shards that are not here; see completeShards
+	release  []func() error         // in reverse order, once everything has stopped
 }
 
 // Open takes the run folder, opens the listeners, connects to NATS and opens
@@ -61,6 +63,7 @@ func Open(cfg Config) (_ *Server, err error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, log: cfg.Log.With(zap.String("replica", cfg.ID)), stopping: make(chan struct{}), builtins: builtins()}
+	s.lacks.Store(&shardsNotLookedYet)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.releaseAll())
@@ -78,15 +81,19 @@ func Open(cfg Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
+	s.peers = &peers{dial: s.cfg.dial}
+	s.release = append(s.release, s.peers.close)
+	if err := s.prepareFolder(raft); err != nil {
+		return nil, err
+	}
 	if err := s.openCarrier(); err != nil {
 		return nil, err
 	}
-	s.peers = &peers{dial: s.cfg.dial}
-	s.release = append(s.release, s.peers.close)
 	s.cfg.carrier = s.carrier
 	hands := kernels.NewPool(runtime.GOMAXPROCS(0))
 	s.release = append(s.release, func() error { hands.Close(); return nil })
 	s.cfg.runner = hands
+	s.cfg.lacks = s.lackingShards
 	open := s.cfg.open
 	if open == nil {
 		open = openReplica
@@ -233,6 +240,9 @@ func (s *Server) Run(ctx context.Context) error {
 	})
 	group.Go(func() error { return s.completeShards(ctx) })
 	group.Go(func() error { s.watchHealth(ctx); return nil })
+	if !s.cfg.InProcess {
+		group.Go(func() error { s.watchVoters(ctx); return nil })
+	}
 	group.Go(func() error {
 		<-ctx.Done()
 		s.stop(!errors.Is(context.Cause(ctx), ps.ErrKilled))

@@ -173,6 +173,12 @@ func (s *Server) shardsAt(m member) (api.ShardsClient, error) {
 // fetchPause is how long completeShards rests at least between two looks.
 const fetchPause = time.Second
 
+// shardsNotLookedYet is what a replica lacks until completeShards has looked.
+var shardsNotLookedYet = "has not looked yet which shards it lacks"
+
+// lackingShards says which data set is not complete here, "" for none.
+func (s *Server) lackingShards() string { return *s.lacks.Load() }
+
 // completeShards copies from other replicas what this one lacks of the
 // committed data sets, until ctx ends. A majority has it; this makes it all.
 func (s *Server) completeShards(ctx context.Context) error {
@@ -186,14 +192,14 @@ func (s *Server) completeShards(ctx context.Context) error {
 			return nil
 		}
 		changed := s.replica.Changed()
-		complete := true
+		complete, lacks := true, ""
 		for _, b := range s.replica.Control().GetManifests() {
 			sum, ok := digest.FromBytes(b)
 			if !ok || s.builtin(sum) {
 				continue
 			}
 			if err := s.completeSet(ctx, sum); err != nil {
-				complete = false
+				complete, lacks = false, fmt.Sprintf("shards of data set %.8s", sum)
 				if told == err.Error() {
 					continue
 				}
@@ -201,6 +207,7 @@ func (s *Server) completeShards(ctx context.Context) error {
 				s.log.Warn("data set is not complete here yet, trying again", zap.String("manifest", sum.String()), zap.Error(err))
 			}
 		}
+		s.lacks.Store(&lacks)
 		if complete {
 			select {
 			case <-changed:

@@ -27,6 +27,8 @@ type (
 		Term   uint64
 		Leader string
 	}
+	// Membership says who takes part from now on.
+	Membership struct{ Voters, Joining []string }
 	// Recorded is the job as the control FSM has it now.
 	Recorded struct{ Job *api.JobRecord }
 	// Proposed answers a Propose: the entry has been applied, if only to change

@@ -47,7 +47,7 @@ func (f *fanout) begin() {
 		return // fits into everybody's window: no need to count
 	}
 	step := f.queue[0].Row.Step
-	for _, id := range l.others() {
+	for _, id := range slices.Concat(l.others(), l.m.cfg.Joining) {
 		if a := l.acks[id]; a != nil && l.m.now-l.ackedAt[id] <= stalledAfter {
 			f.await(id, step, a.Received)
 		}

@@ -104,6 +104,10 @@ func (c *control) carryOut(e *api.Entry) change {
 			r.LastDigest, r.LastDigestStep = b.JobFinished.StateDigest, b.JobFinished.Step
 			return change{job: c.end(b.JobFinished.Job, api.Phase_PHASE_FINISHED, "", e.UnixNanos)}
 		}
+	case *api.Entry_ClusterBegin:
+		if c.state.Uid == "" {
+			c.state.Uid = b.ClusterBegin.Uid
+		}
 	case *api.Entry_JobFailed:
 		return change{job: c.end(b.JobFailed.Job, api.Phase_PHASE_FAILED, b.JobFailed.Reason, e.UnixNanos)}
 	case *api.Entry_JobSuspect:

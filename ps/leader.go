@@ -3,6 +3,7 @@ package ps
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -56,6 +57,16 @@ func newLeader(m *Machine) *leader {
 // majority is how many voters decide.
 func (l *leader) majority() int { return len(l.m.cfg.Voters)/2 + 1 }
 
+// membersChanged forgets what replicas said that are members no more. What was
+// published under the old voters is proposed only once a majority of the new ones
+// holds it.
+func (l *leader) membersChanged() {
+	gone := func(id string, _ *api.Ack) bool { return !l.m.member(id) }
+	maps.DeleteFunc(l.acks, gone)
+	maps.DeleteFunc(l.answers, func(id string, _ *api.HeldResponse) bool { return !l.m.member(id) })
+}
+
+// others are the voters apart from this one.
 func (l *leader) others() []string {
 	return slices.DeleteFunc(slices.Clone(l.m.cfg.Voters), func(id string) bool { return id == l.m.cfg.Self })
 }
@@ -117,8 +128,8 @@ func (l *leader) advance() {
 // majority knows is at most one gradient ahead of what was published.
 func (l *leader) adopt() bool {
 	known := 1
-	for _, a := range l.answers {
-		if a.Ready || l.m.now-l.since > time.Second { // one that still reads its disk may be ahead
+	for _, id := range l.others() {
+		if a := l.answers[id]; a != nil && (a.Ready || l.m.now-l.since > time.Second) { // one that still reads its disk may be ahead
 			known++
 		}
 	}
@@ -126,8 +137,8 @@ func (l *leader) adopt() bool {
 		return false
 	}
 	best, from := l.m.keeper.Step(), ""
-	for id, a := range l.answers {
-		if a.Ready && int(a.Step) > best {
+	for id := range sorted(l.answers) {
+		if a := l.answers[id]; a.Ready && int(a.Step) > best {
 			best, from = int(a.Step), id
 		}
 	}
@@ -145,7 +156,7 @@ func (l *leader) adopt() bool {
 }
 
 func (l *leader) held(r *api.HeldResponse) {
-	if slices.Contains(l.m.cfg.Voters, r.Replica) && !l.adopted {
+	if l.m.voter(r.Replica) && !l.adopted {
 		l.answers[r.Replica] = r
 	}
 }

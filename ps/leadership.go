@@ -2,10 +2,14 @@ package ps
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/raft"
 	"go.uber.org/zap"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"convoy/api"
 )
@@ -28,7 +32,11 @@ func (r *Replica) watchLeadership(ctx context.Context) {
 	defer look.Stop()
 	var last role
 	for {
-		if now := r.observeRole(ctx, last); now != last {
+		now := r.observeRole(ctx, last)
+		if !slices.Equal(r.readMembers(), r.Members()) {
+			r.post(r.noteMembers) // before the role: a leader decides by who there is
+		}
+		if now != last {
 			last = now
 			r.post(func() { r.setRole(now) })
 		}
@@ -79,45 +87,123 @@ func (r *Replica) handOverIfCutOff() {
 		r.connectedAt = now
 		return
 	}
-	if now.Sub(r.connectedAt) < natsLostFor || now.Sub(r.handedAt) < handOverAtMin || len(r.cfg.Raft.Servers) == 1 {
+	if now.Sub(r.connectedAt) < natsLostFor || now.Sub(r.handedAt) < handOverAtMin || len(r.otherVoters()) == 0 {
 		return
 	}
 	r.handedAt = now
-	active := ""
-	if r.runner != nil {
-		active = r.runner.id()
-	}
-	r.task(func(ctx context.Context) { r.handOverTo(ctx, active) })
+	r.task(func(ctx context.Context) {
+		r.cfg.Log.Warn("this leader has lost NATS and hands over")
+		if err := r.transfer(ctx, ""); err != nil {
+			r.cfg.Log.Warn("leadership not handed over: start nats-server again", zap.Error(err))
+		}
+	})
 }
 
-// handOverTo looks for a follower that can lead a job and hands over to it.
-func (r *Replica) handOverTo(ctx context.Context, job string) {
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
-	defer cancel()
-	for _, s := range r.cfg.Raft.Servers {
-		conn, err := r.cfg.Dial(s.Address)
-		if s.ID == r.cfg.ID || err != nil {
-			continue
-		}
-		answer, err := api.NewReplicasClient(conn).Held(ctx, &api.HeldRequest{Job: job})
-		if err != nil || !answer.Nats || (job != "" && !answer.Ready) {
-			continue
-		}
-		r.cfg.Log.Warn("this leader has lost NATS and hands over", zap.String("to", s.ID))
-		if err := r.raft.LeadershipTransferToServer(raft.ServerID(s.ID), raft.ServerAddress(s.RaftAddress)).Error(); err != nil {
-			r.cfg.Log.Warn("leadership not handed over", zap.Error(err))
-		}
-		return
+// TransferLeadership hands leadership to the voter id, or with "" to the fittest.
+// Its errors are ErrNotLeader and gRPC statuses for whoever asked.
+func (r *Replica) TransferLeadership(ctx context.Context, id string) error {
+	r.changing.Lock()
+	defer r.changing.Unlock()
+	return r.transfer(ctx, id)
+}
+
+// transfer hands leadership over and returns once this replica knows that it no
+// longer leads.
+func (r *Replica) transfer(ctx context.Context, id string) error {
+	if !r.IsLeader() {
+		return ErrNotLeader
 	}
-	r.cfg.Log.Warn("no replica is connected to NATS: start nats-server again")
+	if id == r.cfg.ID {
+		return nil
+	}
+	to, err := r.fit(ctx, id)
+	if err != nil {
+		return err
+	}
+	r.cfg.Log.Info("handing leadership over", zap.String("to", to.ID))
+	_, answered, err := ask(r, func() raft.Future {
+		return r.raft.LeadershipTransferToServer(raft.ServerID(to.ID), addressOf(to.Server))
+	})
+	if err != nil {
+		return err
+	}
+	select {
+	case err = <-answered:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if err != nil && !notLeader(err) {
+		return status.Errorf(codes.FailedPrecondition, "coordinator %s did not take leadership over: %v: ask again", to.ID, err)
+	}
+	for {
+		changed := r.Changed()
+		if !r.IsLeader() {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-r.done:
+			return errStopping
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// fit finds the voter id that can lead at once, or with "" the one that is
+// furthest: it answers, is connected to NATS and holds a state of the active job.
+func (r *Replica) fit(ctx context.Context, id string) (Member, error) {
+	candidates := r.otherVoters()
+	if id != "" {
+		m, found := r.member(id)
+		switch {
+		case !found:
+			return m, status.Errorf(codes.NotFound, "there is no coordinator %q in this cluster: `coordinator cluster status` lists them", id)
+		case !m.Voter:
+			return m, status.Errorf(codes.FailedPrecondition, "coordinator %s does not vote yet: `coordinator cluster status` says what it lacks", id)
+		}
+		candidates = []Member{m}
+	}
+	req := &api.HeldRequest{}
+	if job := r.control.active(); job != nil {
+		req.Job = job.Submit.Job
+	}
+	best, bestStep := Member{}, int64(-1)
+	var why []string
+	for i, answer := range r.askAll(ctx, candidates, req) {
+		switch m := candidates[i]; {
+		case answer == nil:
+			why = append(why, m.ID+" does not answer")
+		case !answer.Nats:
+			why = append(why, m.ID+" is not connected to NATS")
+		case req.Job != "" && !answer.Ready:
+			why = append(why, m.ID+" holds no state of job "+req.Job+" yet")
+		case int64(answer.Step) > bestStep:
+			best, bestStep = m, int64(answer.Step)
+		}
+	}
+	switch {
+	case bestStep >= 0:
+		return best, nil
+	case len(candidates) == 0:
+		return best, status.Errorf(codes.FailedPrecondition, "there is no other coordinator that votes: add one first")
+	}
+	return best, status.Errorf(codes.FailedPrecondition, "no other coordinator can lead now (%s): mend that and ask again", strings.Join(why, "; "))
 }
 
 func (r *Replica) setRole(now role) {
+	began := now.leading && !r.role.leading
 	r.role = now
 	r.leading.Store(&now)
 	r.dirty = true
 	r.cfg.Log.Debug("leadership", zap.String("leader", now.leader), zap.Uint64("term", now.term), zap.Bool("here", now.leading))
 	r.applyRole()
+	if began {
+		r.task(func(ctx context.Context) {
+			r.nameCluster(ctx)
+			r.correctAddress(ctx)
+		})
+	}
 }
 
 // Leader returns the replica that leads, its gRPC address and the term; id and
@@ -132,12 +218,3 @@ func (r *Replica) IsLeader() bool { return r.leading.Load().leading }
 
 // ID is the replica's id.
 func (r *Replica) ID() string { return r.cfg.ID }
-
-func (r *Replica) address(id string) string {
-	for _, s := range r.cfg.Raft.Servers {
-		if s.ID == id {
-			return s.Address
-		}
-	}
-	return ""
-}

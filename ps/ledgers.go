@@ -227,12 +227,9 @@ func (r *Replica) Checkpoint(id string) (path string, record *api.CheckpointReco
 // fetchRows gets rows [from, to) from another replica.
 func (r *Replica) fetchRows(id string, from, to uint64) ([]*api.LedgerRow, error) {
 	err := errors.New("no other replica")
-	for _, s := range r.cfg.Raft.Servers {
-		if s.ID == r.cfg.ID {
-			continue
-		}
+	for _, m := range r.others() {
 		var rows []*api.LedgerRow
-		if rows, err = r.fetchRowsFrom(s.Address, id, from, to); err == nil {
+		if rows, err = r.fetchRowsFrom(m.Address, id, from, to); err == nil {
 			return rows, nil
 		}
 	}

@@ -29,7 +29,8 @@ const (
 type MachineConfig struct {
 	Cluster     string
 	Self        string   // replica id
-	Voters      []string // replica ids, Self among them
+	Voters      []string // replica ids; majorities are of these
+	Joining     []string // replica ids that follow and are not counted
 	ChunkFloats int      // of a chunk on the wire; 0 means state.ChunkFloats
 	// Silence is how long a worker may be unheard before its blocks are given to
 	// others; 0 means 300 ms.
@@ -146,6 +147,11 @@ func (m *Machine) Step(now time.Duration, ev Event) []Action {
 			m.term, m.leader, m.lead = ev.Term, ev.Leader, nil
 			m.headAt, m.headStep = m.now, 0
 		}
+	case Membership:
+		m.cfg.Voters, m.cfg.Joining = ev.Voters, ev.Joining
+		if m.lead != nil {
+			m.lead.membersChanged()
+		}
 	case Recorded:
 		m.recorded(ev.Job)
 	case Proposed:
@@ -261,10 +267,14 @@ func (m *Machine) helloed(msg bus.Message, h *api.Hello) {
 
 // acknowledged takes a receipt; it comes off the bus or over gRPC.
 func (m *Machine) acknowledged(a *api.Ack) {
-	if m.lead != nil && slices.Contains(m.cfg.Voters, a.Replica) {
+	if m.lead != nil && m.member(a.Replica) {
 		m.lead.acknowledged(a)
 	}
 }
+
+func (m *Machine) voter(id string) bool { return slices.Contains(m.cfg.Voters, id) }
+
+func (m *Machine) member(id string) bool { return m.voter(id) || slices.Contains(m.cfg.Joining, id) }
 
 func (m *Machine) headed(term uint64, h *api.Head) {
 	if (term < m.term && !m.cfg.rules.noTerms) || h.Leader == m.cfg.Self {

@@ -3,6 +3,7 @@ package ps
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -121,7 +122,7 @@ func (p *proposals) start() {
 	own := m.keeper.Digest()
 	ok, odd := p.leader.agreed(own)
 	if !ok {
-		if odd != "" && len(p.leader.acks) == len(m.cfg.Voters) {
+		if odd != "" && !slices.ContainsFunc(m.cfg.Voters, func(id string) bool { return p.leader.acks[id] == nil }) {
 			p.fail("replicas %s and %s compute different initial states: run the same release everywhere and submit again", m.cfg.Self, odd)
 		}
 		return
@@ -232,7 +233,10 @@ func (p *proposals) checkpoint() *api.CheckpointRecord {
 			continue
 		}
 		count := map[string]int{}
-		for _, sha := range files {
+		for id, sha := range files {
+			if !m.voter(id) {
+				continue
+			}
 			if count[sha]++; count[sha] >= p.leader.majority() {
 				best = &api.CheckpointRecord{Job: m.job.ID, Step: step, Sha256: []byte(sha)}
 			}

@@ -14,7 +14,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// Server is a voter of the Raft group.
+// Server is a member of the Raft group.
 type Server struct {
 	ID          string
 	RaftAddress string // host:port of its Raft transport
@@ -23,12 +23,17 @@ type Server struct {
 
 // RaftConfig says how a replica takes part in the Raft group.
 type RaftConfig struct {
-	Servers []Server // all voters, this replica among them
+	// Servers are the voters that an empty log begins with, this replica among
+	// them. A log that has begun knows its members by itself.
+	Servers []Server
+	// Join leaves an empty log as it is: a cluster that exists adds this replica
+	// to its own.
+	Join bool
 	// Listener takes the connections of other replicas. Nil means that the
 	// group is this replica alone, and that no socket is opened.
 	Listener net.Listener
 	// Election is how long a follower waits for a leader before it stands for
-	// election itself; 0 means 500 ms, or 50 ms for a replica alone.
+	// election itself; 0 means 500 ms, or 50 ms for a replica without Listener.
 	Election time.Duration
 }
 
@@ -96,7 +101,7 @@ func raftSettings(id string, cfg RaftConfig, logger *hcLog) *raft.Config {
 	election := cfg.Election
 	if election == 0 {
 		election = 500 * time.Millisecond
-		if len(cfg.Servers) == 1 {
+		if cfg.Listener == nil {
 			election = 50 * time.Millisecond
 		}
 	}
@@ -106,6 +111,7 @@ func raftSettings(id string, cfg RaftConfig, logger *hcLog) *raft.Config {
 	c.CommitTimeout = 20 * time.Millisecond
 	c.Logger = logger
 	c.NoLegacyTelemetry = true
+	c.ShutdownOnRemove = false // a removed replica stops in its own order
 	return c
 }
 
@@ -114,12 +120,12 @@ func bootstrap(id string, cfg RaftConfig, store *logStore, snapshots raft.Snapsh
 	if err != nil {
 		return fmt.Errorf("read the Raft log: %w", err)
 	}
-	if has {
+	if has || cfg.Join {
 		return nil
 	}
 	var group raft.Configuration
 	for _, s := range cfg.Servers {
-		address := raft.ServerAddress(s.RaftAddress)
+		address := addressOf(s)
 		if s.ID == id {
 			address = transport.LocalAddr()
 		}
@@ -136,24 +142,33 @@ func bootstrap(id string, cfg RaftConfig, store *logStore, snapshots raft.Snapsh
 
 // raftTransport runs over TCP, or in memory for a replica alone.
 func raftTransport(id string, cfg RaftConfig, logger *hcLog) (raft.Transport, interface{ Close() error }) {
+	self := cfg.self(id)
 	if cfg.Listener == nil {
-		_, t := raft.NewInmemTransport(raft.ServerAddress(id))
+		_, t := raft.NewInmemTransport(addressOf(self))
 		return t, t
 	}
-	advertised := cfg.Listener.Addr().String()
-	for _, s := range cfg.Servers {
-		if s.ID == id && s.RaftAddress != "" {
-			advertised = s.RaftAddress
-		}
-	}
 	t := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		Stream:          stream{cfg.Listener, address(advertised)},
+		Stream:          stream{cfg.Listener, address(addressOf(self))},
 		MaxPool:         3,
 		MaxRPCsInFlight: 1, // hashicorp/raft #612: a full pipeline can deadlock
 		Timeout:         2 * time.Second,
 		Logger:          logger,
 	})
 	return t, tcpTransport{t}
+}
+
+// self is this replica as the others know it.
+func (c RaftConfig) self(id string) Server {
+	self := Server{ID: id}
+	for _, s := range c.Servers {
+		if s.ID == id {
+			self = s
+		}
+	}
+	if self.RaftAddress == "" && c.Listener != nil {
+		self.RaftAddress = c.Listener.Addr().String()
+	}
+	return self
 }
 
 // tcpTransport closes what Raft's transport leaves open: its connections to
@@ -166,8 +181,8 @@ func (t tcpTransport) Close() error {
 	return err
 }
 
-// stream is Raft's view of TCP. The address that others know may be a name,
-// which is resolved at every dial.
+// stream is Raft's view of TCP, whose addresses are those of addressOf. Their
+// hosts may be names, which are resolved at every dial.
 type stream struct {
 	net.Listener
 	advertised address
@@ -176,7 +191,7 @@ type stream struct {
 func (s stream) Addr() net.Addr { return s.advertised }
 
 func (s stream) Dial(to raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
-	return net.DialTimeout("tcp", string(to), timeout)
+	return net.DialTimeout("tcp", serverOf(raft.Server{Address: to}).RaftAddress, timeout)
 }
 
 type address string

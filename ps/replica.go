@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,7 +41,10 @@ type Config struct {
 	Runner optim.Runner
 	// Silence is how long a worker may be unheard; 0 means 300 ms.
 	Silence time.Duration
-	Log     *zap.Logger
+	// Lacks says what else this replica must have before it may vote, "" for
+	// nothing; nil: there is nothing else.
+	Lacks func() string
+	Log   *zap.Logger
 }
 
 // ErrKilled as the cause of Run's context makes a replica leave as a crash
@@ -80,12 +81,19 @@ type Replica struct {
 
 	connectedAt time.Time // when the bus was last connected
 	handedAt    time.Time // when leadership was last to be handed over
+	promotion   promotion
 
-	live    atomic.Pointer[live]
-	leading atomic.Pointer[role]
-	mu      sync.Mutex
-	changed chan struct{}
-	closing bool // Raft is asked for nothing more
+	live       atomic.Pointer[live]
+	leading    atomic.Pointer[role]
+	members    atomic.Pointer[[]Member]
+	lacks      atomic.Pointer[string] // what a voter must have and this replica has not; see keepComplete
+	identified bool                   // keepComplete's own: the folder says whose it is
+
+	changing sync.Mutex    // held while the members change
+	removed  chan struct{} // closed once the cluster has removed this replica
+	mu       sync.Mutex
+	changed  chan struct{}
+	closing  bool // Raft is asked for nothing more
 
 	proposals sync.WaitGroup // entries and other questions that Raft has not answered
 }
@@ -106,14 +114,15 @@ func Open(cfg Config) (*Replica, error) {
 	if err := os.MkdirAll(filepath.Join(cfg.Dir, "jobs"), 0o755); err != nil {
 		return nil, fmt.Errorf("data folder: %w; give a folder that this user may write", err)
 	}
-	cfg.Raft.Servers = slices.SortedFunc(slices.Values(cfg.Raft.Servers), func(a, b Server) int { return strings.Compare(a.ID, b.ID) })
 	r := &Replica{
 		cfg: cfg, inbox: make(chan func(), inboxLen), done: make(chan struct{}),
-		started: time.Now(), fleet: map[string]*workerSeen{}, quarantined: map[string]*api.Quarantined{}, changed: make(chan struct{}),
+		started: time.Now(), fleet: map[string]*workerSeen{}, quarantined: map[string]*api.Quarantined{}, changed: make(chan struct{}), removed: make(chan struct{}),
 	}
 	r.ctx, r.stop = context.WithCancelCause(context.Background())
 	r.leading.Store(&role{})
 	r.live.Store(&live{})
+	r.members.Store(&[]Member{})
+	r.lacks.Store(&notLookedYet)
 	r.ledgers = newLedgers(cfg.Dir, cfg.Log, r.fetchRows)
 	r.control = newControl(r.watch, r.ledgers.settle)
 	node, err := startRaft(cfg.Dir, cfg.ID, cfg.Raft, r.control, cfg.Log)
@@ -121,11 +130,14 @@ func Open(cfg Config) (*Replica, error) {
 		return nil, errors.Join(err, r.ledgers.close())
 	}
 	r.raft = node
+	members := r.readMembers()
+	r.members.Store(&members)
 	return r, nil
 }
 
-// Run takes part until ctx ends. A replica that leads hands leadership over
-// first, unless the context's cause is ErrKilled.
+// Run takes part until ctx ends, or until the cluster has removed this replica:
+// the error is then ErrRemoved. A replica that leads hands leadership over first,
+// unless the context's cause is ErrKilled.
 func (r *Replica) Run(ctx context.Context) error {
 	unsubscribe, err := r.subscribe()
 	if err == nil {
@@ -133,12 +145,18 @@ func (r *Replica) Run(ctx context.Context) error {
 		loopCtx, stopLoop := context.WithCancel(context.Background())
 		group.Go(func() error { r.loop(loopCtx); return nil })
 		group.Go(func() error { r.watchLeadership(loopCtx); return nil })
-		<-ctx.Done()
-		if !errors.Is(context.Cause(ctx), ErrKilled) {
-			r.handOver()
+		r.task(r.watchRemoval)
+		r.task(r.keepComplete)
+		select {
+		case <-ctx.Done():
+			if !errors.Is(context.Cause(ctx), ErrKilled) {
+				r.handOver()
+			}
+		case <-r.removed:
+			err = ErrRemoved
 		}
 		stopLoop()
-		err = group.Wait()
+		err = errors.Join(err, group.Wait())
 	} else {
 		close(r.done)
 	}
@@ -155,7 +173,7 @@ func (r *Replica) Run(ctx context.Context) error {
 }
 
 func (r *Replica) handOver() {
-	if !r.leading.Load().leading || len(r.cfg.Raft.Servers) == 1 {
+	if !r.leading.Load().leading || len(r.otherVoters()) == 0 {
 		return
 	}
 	if err := r.raft.LeadershipTransfer().Error(); err != nil {
@@ -255,6 +273,7 @@ func (r *Replica) loop(ctx context.Context) {
 				r.step(r.runner, Tick{})
 			}
 			r.handOverIfCutOff()
+			r.promoteReady()
 			if !r.retry.IsZero() && time.Now().After(r.retry) {
 				r.refresh()
 			}
@@ -329,7 +348,7 @@ func (r *Replica) unable(id string, err error) {
 	r.retry = time.Now().Add(handOverAtMin)
 	switch {
 	case !r.role.leading:
-	case len(r.cfg.Raft.Servers) > 1:
+	case len(r.otherVoters()) > 0:
 		r.task(func(context.Context) { r.handOver() })
 	default:
 		r.task(func(ctx context.Context) {
@@ -392,7 +411,7 @@ func (r *Replica) Propose(ctx context.Context, e *api.Entry) error {
 	}
 	select {
 	case err := <-answered:
-		if errors.Is(err, raft.ErrNotLeader) || errors.Is(err, raft.ErrLeadershipLost) || errors.Is(err, raft.ErrLeadershipTransferInProgress) {
+		if notLeader(err) {
 			return fmt.Errorf("%w: %w", ErrNotLeader, err) // it may have been appended all the same
 		}
 		if err != nil {

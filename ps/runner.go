@@ -48,12 +48,9 @@ func (r *Replica) newRunner(record *api.JobRecord) (*runner, error) {
 	if err := os.MkdirAll(n.checkpoints(), 0o755); err != nil {
 		return nil, fmt.Errorf("folder of the job: %w; give a data folder that this user may write", err)
 	}
-	var voters []string
-	for _, s := range r.cfg.Raft.Servers {
-		voters = append(voters, s.ID)
-	}
+	voters, joining := r.sides()
 	n.machine = NewMachine(MachineConfig{
-		Cluster: r.cfg.Cluster, Self: r.cfg.ID, Voters: voters,
+		Cluster: r.cfg.Cluster, Self: r.cfg.ID, Voters: voters, Joining: joining,
 		ChunkFloats: r.cfg.ChunkFloats, Silence: r.cfg.Silence, Quarantined: r.quarantined,
 		Recorded: func(t int) (digest.Sum, bool) { c, ok := n.known[t]; return c, ok },
 	}, n.job, record)

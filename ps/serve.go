@@ -14,6 +14,13 @@ import (
 // Held tells how far this replica is with a job.
 func (r *Replica) Held(ctx context.Context, req *api.HeldRequest) (*api.HeldResponse, error) {
 	answer := &api.HeldResponse{Replica: r.cfg.ID, Nats: r.cfg.Carrier.Connected()}
+	if req.Verify {
+		answer.Verified = r.Fresh(ctx) == nil
+	}
+	answer.Members = apiMembers(r.readMembers()) // after the leader has been confirmed
+	if req.Complete {
+		answer.Applied, answer.Lacks = r.raft.AppliedIndex(), r.lacking()
+	}
 	err := r.call(ctx, func() {
 		answer.Leader, answer.Term = r.role.leader, r.role.term
 		answer.LeaderAddress = r.address(r.role.leader)
@@ -22,11 +29,23 @@ func (r *Replica) Held(ctx context.Context, req *api.HeldRequest) (*api.HeldResp
 			chain := k.Chain()
 			answer.Ready, answer.Step, answer.Chain = true, uint64(k.Step()), chain[:]
 		}
+		if req.Complete && answer.Lacks == "" && r.runner != nil && r.runner.machine.Keeper() == nil {
+			answer.Lacks = "a state of job " + r.runner.id()
+		}
 	})
 	if err != nil {
 		return nil, status.Error(codes.Unavailable, err.Error())
 	}
 	return answer, nil
+}
+
+// lacking is what this replica must still have to be a voter, "" for nothing.
+func (r *Replica) lacking() string {
+	lacks := *r.lacks.Load()
+	if lacks == "" && r.cfg.Lacks != nil {
+		lacks = r.cfg.Lacks()
+	}
+	return lacks
 }
 
 // FetchGradient sends the gradient applied last, if it is the one asked for.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -168,7 +169,7 @@ func hexOf(b []byte) string {
 
 // Status shows the cluster as this replica sees it.
 func (r *Replica) Status(ctx context.Context) *api.ClusterStatus {
-	s := &api.ClusterStatus{Cluster: r.cfg.Cluster, ArithmeticVersion: job.ArithmeticVersion}
+	s := &api.ClusterStatus{Cluster: r.cfg.Cluster, Uid: r.control.uid(), ArithmeticVersion: job.ArithmeticVersion}
 	active := ""
 	_ = r.call(ctx, func() { // a replica that is stopping shows what it still knows
 		s.Leader, s.Term = r.role.leader, r.role.term
@@ -177,29 +178,25 @@ func (r *Replica) Status(ctx context.Context) *api.ClusterStatus {
 		}
 		s.Workers = r.workerStatus()
 	})
-	s.Replicas = make([]*api.ReplicaStatus, len(r.cfg.Raft.Servers))
+	members := r.Members()
+	if len(members) == 0 {
+		members = []Member{{Server: r.cfg.Raft.self(r.cfg.ID)}}
+	}
+	s.Replicas = make([]*api.ReplicaStatus, len(members))
 	var asked sync.WaitGroup
-	for i, server := range r.cfg.Raft.Servers {
-		s.Replicas[i] = &api.ReplicaStatus{Id: server.ID, Address: server.Address, RaftAddress: server.RaftAddress}
-		asked.Go(func() { r.askStatus(ctx, s.Replicas[i], active) })
+	for i, m := range members {
+		s.Replicas[i] = &api.ReplicaStatus{Id: m.ID, Address: m.Address, RaftAddress: m.RaftAddress, Stage: stageJoining}
+		if m.Voter {
+			s.Replicas[i].Stage = stageVoter
+		}
+		asked.Go(func() { r.askStatus(ctx, m, s.Replicas[i], active) })
 	}
 	asked.Wait()
 	return s
 }
 
-func (r *Replica) askStatus(ctx context.Context, s *api.ReplicaStatus, active string) {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	req := &api.HeldRequest{Job: active}
-	var answer *api.HeldResponse
-	var err error
-	if s.Id == r.cfg.ID {
-		answer, err = r.Held(ctx, req)
-	} else if conn, dialErr := r.cfg.Dial(s.Address); dialErr != nil {
-		err = dialErr
-	} else {
-		answer, err = api.NewReplicasClient(conn).Held(ctx, req)
-	}
+func (r *Replica) askStatus(ctx context.Context, m Member, s *api.ReplicaStatus, active string) {
+	answer, err := r.heldBy(ctx, m, &api.HeldRequest{Job: active, Complete: !m.Voter})
 	if err != nil {
 		s.Problem = "does not answer: " + err.Error()
 		return
@@ -208,8 +205,16 @@ func (r *Replica) askStatus(ctx context.Context, s *api.ReplicaStatus, active st
 	if answer.Ready {
 		s.Job, s.Step = active, answer.Step
 	}
-	if !answer.Nats {
+	switch {
+	case !answer.Nats:
 		s.Problem = "not connected to NATS"
+	case m.Voter:
+	case !slices.ContainsFunc(answer.Members, func(a *api.Member) bool { return a.Id == m.ID }):
+		s.Problem = "waits to be added: " + fmt.Sprintf("`coordinator cluster add %s=%s/%s`", m.ID, m.Address, m.RaftAddress)
+	case answer.Lacks != "":
+		s.Problem = "lacks " + answer.Lacks
+	default:
+		s.Stage = stageReady
 	}
 }
 

@@ -31,7 +31,7 @@ func (s slow) Example(i int, pixels []byte) int {
 // TestJobsTakeTurns: a job that was dropped may still be gathering when the next
 // one begins to compute on the same pool.
 func TestJobsTakeTurns(t *testing.T) {
-	w, err := New(Config{ID: "w", Cluster: "c", Threads: 2, Replicas: []grpc.ClientConnInterface{nil}})
+	w, err := New(Config{ID: "w", Cluster: "c", Threads: 2, Replicas: func() []grpc.ClientConnInterface { return []grpc.ClientConnInterface{nil} }})
 	if err != nil {
 		t.Fatal(err)
 	}

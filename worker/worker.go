@@ -40,8 +40,9 @@ type Config struct {
 	// piece by piece, for which its job needs data.window.
 	DataMemory int64
 	Carrier    bus.Carrier
-	// Replicas are connections to some or all replicas; any that answers will do.
-	Replicas []grpc.ClientConnInterface
+	// Replicas returns connections to some or all replicas as they are known now;
+	// any that answers will do.
+	Replicas func() []grpc.ClientConnInterface
 	// ChunkFloats is the size of a chunk on the wire, 0 for the default.
 	ChunkFloats int
 	Log         *zap.Logger
@@ -61,7 +62,7 @@ func (c *Config) Check() error {
 	if c.CacheBytes < 0 || c.DataMemory < 0 || c.DataMemory > data.MaxResidentBytes {
 		return fmt.Errorf("%d bytes of shards on disk and %d in memory: give 0 or more, and at most %d in memory", c.CacheBytes, c.DataMemory, int64(data.MaxResidentBytes))
 	}
-	if len(c.Replicas) == 0 {
+	if c.Replicas == nil || len(c.Replicas()) == 0 {
 		return errors.New("no replica to ask: give the address of at least one")
 	}
 	return nil

@@ -111,7 +111,7 @@ func (r *trainRun) work(ctx context.Context, id string, server *coordinator.Serv
 		ID: id, Cluster: clusterName, Threads: r.threads,
 		Cache:    filepath.Join(r.dir, "cache"),
 		Carrier:  server.Carrier(),
-		Replicas: cl.Connections(),
+		Replicas: cl.Connections,
 		Log:      log,
 	})
 	if err != nil {

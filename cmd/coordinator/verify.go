@@ -150,7 +150,7 @@ func (r *remote) jobRun(c *cobra.Command, name string, do func(verify.Run) error
 				return path, err
 			}}}
 		}
-		sets := client.Sets{Replicas: cl.Connections(), Trouble: func(err error) { note(c, "a shard cannot be had, trying again: "+err.Error()) }}
+		sets := client.Sets{Replicas: cl.Connections, Trouble: func(err error) { note(c, "a shard cannot be had, trying again: "+err.Error()) }}
 		run.Data = func(life context.Context, _ func(error)) (*data.Set, *data.Lazy, error) {
 			return sets.Open(life, life, recipe)
 		}

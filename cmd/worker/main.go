@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -107,10 +108,15 @@ func (f workerFlags) run(ctx context.Context) error {
 	}
 	w, err := worker.New(worker.Config{
 		ID: f.id, Cluster: f.cluster, Threads: f.threads, Cache: f.cache, CacheBytes: f.cacheSize << 20, DataMemory: f.memory << 20,
-		Carrier: carrier, Replicas: cl.Connections(), Log: log,
+		Carrier: carrier, Replicas: cl.Connections, Log: log,
 	})
 	if err == nil {
+		following, stop := context.WithCancel(ctx)
+		var keeping sync.WaitGroup
+		keeping.Go(func() { cl.KeepUp(following) })
 		err = w.Run(ctx)
+		stop()
+		keeping.Wait()
 	}
 	return errors.Join(err, carrier.Close(), cl.Close())
 }

@@ -60,6 +60,7 @@ type Cluster struct {
 	nats     *embedded.Server
 	natsPort int
 	peers    []coordinator.Peer
+	joined   map[string]coordinator.Peer // replicas added to the running cluster
 	replicas map[string]*process
 	workers  map[string]*process
 	started  int // workers, for their names
@@ -80,7 +81,7 @@ func Start(t testing.TB, cfg Config) *Cluster {
 	t.Helper()
 	cfg.Replicas, cfg.Threads, cfg.Patience = max(cfg.Replicas, 1), max(cfg.Threads, 1), cmp.Or(cfg.Patience, patience)
 	c := &Cluster{
-		t: t, cfg: cfg, dir: t.TempDir(), log: zap.NewNop(),
+		t: t, cfg: cfg, dir: t.TempDir(), log: zap.NewNop(), joined: map[string]coordinator.Peer{},
 		replicas: map[string]*process{}, workers: map[string]*process{},
 	}
 	if os.Getenv("CLUSTERTEST_LOG") != "" {
@@ -124,22 +125,22 @@ func (c *Cluster) startReplicas() {
 		addresses = append(addresses, apiListener.Addr().String())
 	}
 	for _, p := range c.peers {
-		c.startReplica(p.ID, listeners[p.ID][0], listeners[p.ID][1])
+		c.startReplica(coordinator.Config{ID: p.ID, Peers: c.peers}, listeners[p.ID][0], listeners[p.ID][1])
 	}
 	var err error
 	c.client, err = client.Dial(strings.Join(addresses, ","), client.Options{Timeout: patience})
 	c.must(err, "dial")
 }
 
-func (c *Cluster) startReplica(id string, apiListener, raftListener net.Listener) {
-	server, err := coordinator.Open(coordinator.Config{
-		ID: id, Cluster: clusterName, Dir: filepath.Join(c.dir, id), Peers: c.peers,
-		Listener: apiListener, RaftListener: raftListener,
-		NATS: []string{c.nats.ClientURL()}, Log: c.log, ChunkFloats: c.cfg.ChunkFloats,
-	})
-	c.must(err, "open replica %s", id)
-	c.replicas[id] = run(server.Run)
-	c.replicas[id].server = server
+func (c *Cluster) startReplica(cfg coordinator.Config, apiListener, raftListener net.Listener) {
+	c.t.Helper()
+	cfg.Cluster, cfg.Dir = clusterName, filepath.Join(c.dir, cfg.ID)
+	cfg.Listener, cfg.RaftListener = apiListener, raftListener
+	cfg.NATS, cfg.Log, cfg.ChunkFloats = []string{c.nats.ClientURL()}, c.log, c.cfg.ChunkFloats
+	server, err := coordinator.Open(cfg)
+	c.must(err, "open replica %s", cfg.ID)
+	c.replicas[cfg.ID] = run(server.Run)
+	c.replicas[cfg.ID].server = server
 }
 
 func (c *Cluster) startNATS() {
@@ -169,7 +170,7 @@ func (c *Cluster) AddWorker() string {
 	id := fmt.Sprintf("w%d", c.started)
 	cfg := worker.Config{
 		ID: id, Cluster: clusterName, Threads: c.cfg.Threads, Log: c.log, ChunkFloats: c.cfg.ChunkFloats,
-		Cache: filepath.Join(c.dir, id), DataMemory: c.cfg.DataMemory, CacheBytes: c.cfg.DataMemory, Replicas: c.client.Connections(),
+		Cache: filepath.Join(c.dir, id), DataMemory: c.cfg.DataMemory, CacheBytes: c.cfg.DataMemory, Replicas: c.client.Connections,
 	}
 	var own bus.Carrier
 	if c.cfg.Replicas == 1 {
@@ -222,13 +223,16 @@ func (c *Cluster) Kill(id string) {
 	delete(c.replicas, id)
 }
 
-// Restart starts a killed replica again, on its old addresses and disk.
+// Restart starts a replica again, on its old addresses and disk.
 func (c *Cluster) Restart(id string) {
 	c.t.Helper()
 	for _, p := range c.peers {
 		if p.ID == id {
-			c.startReplica(id, c.listen(p.Address), c.listen(p.RaftAddress))
+			c.startReplica(coordinator.Config{ID: id, Peers: c.peers}, c.listen(p.Address), c.listen(p.RaftAddress))
 		}
+	}
+	if p, ok := c.joined[id]; ok {
+		c.startReplica(c.joining(p), c.listen(p.Address), c.listen(p.RaftAddress))
 	}
 }
 

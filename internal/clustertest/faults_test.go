@@ -105,7 +105,7 @@ func TestLedgerShowsWhoTookOver(t *testing.T) {
 
 // checkLedger requires every step once, in order, with every micro-batch
 // computed once.
-func checkLedger(t *testing.T, rows []*api.LedgerRow, done *api.JobStatus) {
+func checkLedger(t testing.TB, rows []*api.LedgerRow, done *api.JobStatus) {
 	t.Helper()
 	if uint64(len(rows)) != done.Steps {
 		t.Fatalf("the ledger has %d rows, want %d", len(rows), done.Steps)
