@@ -69,6 +69,7 @@ func (m *Machine) drop() {
 func (m *Machine) joined(ev Joined) {
 	switch {
 	case ev.ID != m.jobID: // another plan has come meanwhile
+	case m.job != nil: // the job was left and joined again, and this answers the first time
 	case ev.Err != nil:
 		m.failed(ev.Err)
 	default:
