@@ -350,7 +350,7 @@ type Plan struct {
 	Low           uint32                 `protobuf:"varint,3,opt,name=low,proto3" json:"low,omitempty"`      // micro-batches [low, high), empty for a reserve
 	High          uint32                 `protobuf:"varint,4,opt,name=high,proto3" json:"high,omitempty"`
 	RecipeHash    []byte                 `protobuf:"bytes,5,opt,name=recipe_hash,json=recipeHash,proto3" json:"recipe_hash,omitempty"`
-	Step          uint64                 `protobuf:"varint,6,opt,name=step,proto3" json:"step,omitempty"` // the step the leader collects now
+	Step          uint64                 `protobuf:"varint,6,opt,name=step,proto3" json:"step,omitempty"` // the first step it is for: the gradients before it are out, or follow
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }

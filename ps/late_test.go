@@ -79,6 +79,7 @@ func (s *tale) appended(e *api.Entry) {
 	if c := e.GetStepCommit(); c != nil {
 		s.m.record = proto.CloneOf(s.m.record)
 		s.m.record.Committed = c.First + uint64(len(c.Rows))
+		s.m.lead.recorded()
 	}
 }
 
@@ -261,7 +262,8 @@ func TestPlansFollowTheSpeed(t *testing.T) {
 			t.Errorf("%s: %s, %d plans later, want %s", c.name, got, s.m.lead.plan.version-before, c.plan)
 		}
 	}
-	s.pass(paceLasts + replanEvery)
+	s.pass(paceLasts)
+	s.next()
 	if got := describe(s.m.lead.plan.assigned); got != "w1 [0,2), w2 [2,4)" {
 		t.Errorf("after a while: %s", got)
 	}

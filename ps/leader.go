@@ -276,6 +276,7 @@ func (l *leader) received() int {
 func (l *leader) publish() {
 	g := l.ready
 	l.ready, l.pending = nil, g
+	l.retune()
 	l.fan.start(g)
 	l.log.published(l.m.keeper.Step())
 	if l.lastPub > 0 { // one long pause does not make the pace a slow one

@@ -40,7 +40,7 @@ func (p *pace) note(now time.Duration, evaluation bool, each float64) {
 		*known = each
 		return
 	}
-	*known += (min(each, 4**known) - *known) / 4
+	*known += (min(each, 4**known) - *known) / 8
 }
 
 // timing is what the leader watches of one step, to know who is late.

@@ -24,7 +24,8 @@ type plan struct {
 	assigned []assignment
 	waiting  string // why nobody is assigned
 
-	at      time.Duration // when it began to stand
+	step    int           // from which on it stands
+	at      time.Duration // when it began to
 	workers []string      // whom it was made for
 	looked  time.Duration // when it was last compared with the workers' speed
 }
@@ -53,9 +54,8 @@ func (l *leader) eligible() []string {
 	return ids
 }
 
-// replan replaces the standing plan when other workers are there, or when their
-// speed has changed so much that another plan is worth it. With none at all the
-// old one stands: they may only be silent for a moment.
+// replan replaces the standing plan when other workers are there. With none at all
+// the old one stands: they may only be silent for a moment.
 func (l *leader) replan() {
 	l.forget()
 	ids := l.eligible()
@@ -65,46 +65,53 @@ func (l *leader) replan() {
 		return
 	}
 	l.plan.waiting = ""
-	same := slices.Equal(ids, l.plan.workers)
-	if same && l.m.now-l.plan.looked < replanEvery {
+	if slices.Equal(ids, l.plan.workers) {
 		return
 	}
-	assigned := l.shares(ids, same)
-	if !same && len(ids) != len(l.plan.workers) {
-		if text := job.Uneven(l.m.job.Recipe.MicroBatches, len(ids)); text != "" {
-			l.m.note("%s", text)
-		}
+	if text := job.Uneven(l.m.job.Recipe.MicroBatches, len(ids)); text != "" && len(ids) != len(l.plan.workers) {
+		l.m.note("%s", text)
 	}
+	even, _ := l.rate(ids)
+	l.stand(ids, l.shares(ids, evenly(even, l.m.job.Recipe.MicroBatches)), l.m.keeper.Step())
+}
+
+// retune has the next step's plan follow the speed of its workers, where that is
+// worth it. It goes out before the gradient that the workers wait for: in the
+// middle of a step they would compute what others have begun.
+func (l *leader) retune() {
+	next := l.m.keeper.Step() + 1
+	if l.m.now-l.plan.looked >= replanEvery && next < l.m.job.Sequence.Len() && slices.Equal(l.eligible(), l.plan.workers) {
+		l.stand(l.plan.workers, l.shares(l.plan.workers, l.plan.assigned), next)
+	}
+}
+
+// stand makes a plan the standing one from a step on.
+func (l *leader) stand(ids []string, assigned []assignment, step int) {
 	l.plan.workers, l.plan.looked = ids, l.m.now
 	if slices.Equal(assigned, l.plan.assigned) {
 		return
 	}
 	l.plan.version++
-	l.plan.assigned, l.plan.at = assigned, l.m.now
+	l.plan.assigned, l.plan.at, l.plan.step = assigned, l.m.now, step
 	l.movedAt = l.m.now
-	l.m.note("step %d: plan %d: %s", l.m.keeper.Step(), l.plan.version, describe(assigned))
+	l.m.note("step %d: plan %d: %s", step, l.plan.version, describe(assigned))
 	for id := range sorted(l.m.workers) {
 		l.sendPlan(id)
 	}
 }
 
-// shares are the workers' ranges: even ones, or those that stand for the same
-// workers, unless others make a step shorter by enough.
-func (l *leader) shares(ids []string, same bool) []assignment {
-	m := l.m.job.Recipe.MicroBatches
+// shares are the workers' ranges: the given ones, unless others make a step
+// shorter by enough.
+func (l *leader) shares(ids []string, given []assignment) []assignment {
 	workers, known := l.rate(ids)
-	stand := evenly(workers, m)
-	if same {
-		stand = l.plan.assigned
-	}
 	if !known || l.collect == nil {
-		return stand
+		return given
 	}
 	wire := l.wireOf(len(l.m.keeper.State().Params))
-	if better := divide(workers, m, wire); slowest(better, workers, wire) <= replanGain*slowest(stand, workers, wire) {
+	if better := divide(workers, l.m.job.Recipe.MicroBatches, wire); slowest(better, workers, wire) <= replanGain*slowest(given, workers, wire) {
 		return better
 	}
-	return stand
+	return given
 }
 
 func describe(assigned []assignment) string {
@@ -146,7 +153,7 @@ func (l *leader) helloed(id string) {
 func (l *leader) sendPlan(id string) {
 	p := &api.Plan{
 		Version: l.plan.version, Leader: l.m.cfg.Self,
-		RecipeHash: l.m.job.Hash[:], Step: uint64(l.m.keeper.Step()),
+		RecipeHash: l.m.job.Hash[:], Step: uint64(max(l.plan.step, l.m.keeper.Step())),
 	}
 	for _, a := range l.plan.assigned {
 		if a.worker == id {

@@ -44,7 +44,7 @@ func (m *Machine) planned(term uint64, jobID string, p *api.Plan) {
 		return // the state is in use; the leader sends the plan again
 	}
 	m.term = term
-	m.plan = standing{p.Version, p.Leader, int(p.Low), int(p.High)}
+	m.plan = standing{p.Version, p.Leader, int(p.Low), int(p.High), int(p.Step)}
 	if jobID == m.jobID {
 		return
 	}

@@ -85,6 +85,7 @@ type standing struct {
 	version   uint64
 	leader    string // replica id
 	low, high int    // micro-batches
+	step      int    // the first: the gradients before it are out
 }
 
 // NewMachine returns a worker that knows of no job.
@@ -213,7 +214,7 @@ func (m *Machine) advance() {
 // compute starts on the micro-batches of the plan that are not done yet.
 func (m *Machine) compute() {
 	t := m.keeper.Step()
-	if t >= m.job.Sequence.Len() || m.plan.leader == "" || m.problem != "" {
+	if t >= m.job.Sequence.Len() || m.plan.leader == "" || m.problem != "" || t < m.plan.step {
 		return
 	}
 	nodes := m.results.due(m.job.Sequence, m.plan.low, m.plan.high)

@@ -495,3 +495,19 @@ func TestWantsOvertakeTheGradient(t *testing.T) {
 		t.Errorf("%d wants are left", len(d.m.wants))
 	}
 }
+
+// A plan for the step that comes does not have the worker compute what is done.
+func TestPlansForTheNextStep(t *testing.T) {
+	k := leaderKeeper(0)
+	d := joined(t, k, 0, 0, 2)
+	d.step(computed(0, 0, 2), Idle{})
+	next := plan(1, 2, 0, 4)
+	next.GetPlan().Step = 1
+	if c := asked[Compute](d.step(next, Tick{})); len(c) != 0 {
+		t.Fatalf("it computes %v of a step whose gradient is out", c)
+	}
+	c := asked[Compute](d.step(stream(gradientOf(k))...))
+	if len(c) != 1 || c[0].Step != 1 || !slices.Equal(c[0].Nodes, tree.Cover(0, 4)) {
+		t.Errorf("it computes %v of step 1, want [0,4)", c)
+	}
+}
