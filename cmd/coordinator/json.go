@@ -102,6 +102,7 @@ type replicaJSON struct {
 	ID          string `json:"id"`
 	Address     string `json:"address"`
 	RaftAddress string `json:"raft_address"`
+	Stage       string `json:"stage"` // joining, ready, voter
 	Reachable   bool   `json:"reachable"`
 	NATS        bool   `json:"nats"`
 	Job         string `json:"job,omitempty"`
@@ -126,7 +127,7 @@ func clusterOf(s *api.ClusterStatus) clusterJSON {
 	}
 	for _, r := range s.GetReplicas() {
 		j.Replicas = append(j.Replicas, replicaJSON{
-			r.GetId(), r.GetAddress(), r.GetRaftAddress(), r.GetReachable(), r.GetNats(), r.GetJob(), r.GetStep(), r.GetProblem(),
+			r.GetId(), r.GetAddress(), r.GetRaftAddress(), r.GetStage(), r.GetReachable(), r.GetNats(), r.GetJob(), r.GetStep(), r.GetProblem(),
 		})
 	}
 	for _, w := range s.GetWorkers() {

@@ -71,14 +71,14 @@ func TestTables(t *testing.T) {
 	out.Reset()
 	cluster := &api.ClusterStatus{
 		Cluster: "convoy", Leader: "a", Term: 3,
-		Replicas: []*api.ReplicaStatus{{Id: "a", Address: "h:1", RaftAddress: "h:2", Reachable: true, Job: "j", Step: 7}},
+		Replicas: []*api.ReplicaStatus{{Id: "a", Address: "h:1", RaftAddress: "h:2", Stage: "voter", Reachable: true, Job: "j", Step: 7}},
 	}
 	if err := printCluster(&out, cluster); err != nil {
 		t.Fatal(err)
 	}
 	want = "cluster convoy, leader a, term 3\n\n" +
-		"COORDINATOR  ADDRESS  RAFT  REACHABLE  NATS  JOB  STATE  PROBLEM\n" +
-		"a            h:1      h:2   yes        no    j    7      -\n" +
+		"COORDINATOR  ADDRESS  RAFT  STAGE  REACHABLE  NATS  JOB  STATE  PROBLEM\n" +
+		"a            h:1      h:2   voter  yes        no    j    7      -\n" +
 		"\nno workers: start some with `worker`\n"
 	if out.String() != want {
 		t.Errorf("cluster\n%swant\n%s", out.String(), want)

@@ -15,6 +15,7 @@ import (
 	"convoy/cmd/internal/cli"
 	"convoy/coordinator"
 	"convoy/failpoint"
+	"convoy/ps"
 )
 
 // embeddedNATS as the value of --nats runs a server in this process.
@@ -25,7 +26,8 @@ type serveFlags struct {
 	id, data, cluster             string
 	listen, advertise             string
 	raftListen, raftAdvertise     string
-	peers                         []string
+	raftGiven                     bool // --raft-listen, without --peers or --join too
+	peers, join                   []string
 	nats                          []string
 	natsListen, natsClusterListen string
 	natsRoutes                    []string
@@ -54,6 +56,7 @@ also be given by an environment variable, CONVOY_RAFT_LISTEN for --raft-listen.`
 			if err := cli.Usage(failpoint.Arm(os.Getenv(failpoint.Variable))); err != nil {
 				return err
 			}
+			f.raftGiven = c.Flags().Changed("raft-listen")
 			cfg, err := f.config()
 			if err != nil {
 				return err
@@ -62,7 +65,11 @@ also be given by an environment variable, CONVOY_RAFT_LISTEN for --raft-listen.`
 			if err != nil {
 				return err
 			}
-			return server.Run(c.Context())
+			err = server.Run(c.Context())
+			if errors.Is(err, ps.ErrRemoved) { // as it was asked to
+				_, err = fmt.Fprintln(c.ErrOrStderr(), err)
+			}
+			return err
 		},
 	}
 	flags := c.Flags()
@@ -71,9 +78,10 @@ also be given by an environment variable, CONVOY_RAFT_LISTEN for --raft-listen.`
 	flags.StringVar(&f.cluster, "cluster", "convoy", "the cluster's name, the same everywhere")
 	flags.StringVar(&f.listen, "listen", client.DefaultAddress, "address to serve gRPC on")
 	flags.StringVar(&f.advertise, "advertise", "", "host:port that others reach gRPC at (default from --peers, else from --listen)")
-	flags.StringVar(&f.raftListen, "raft-listen", "127.0.0.1:7071", "address to serve Raft on, used with --peers")
+	flags.StringVar(&f.raftListen, "raft-listen", "127.0.0.1:7071", "address to serve Raft on; used with --peers or --join, or where it is given: others may then be added")
 	flags.StringVar(&f.raftAdvertise, "raft-advertise", "", "host:port that others reach Raft at (default from --peers)")
 	flags.StringSliceVar(&f.peers, "peers", nil, "all coordinators, this one among them: id=grpc-host:port/raft-host:port,… (default: this one alone)")
+	flags.StringSliceVar(&f.join, "join", nil, "instead of --peers: host:port of a cluster's coordinators, to become one of them; see coordinator cluster add")
 	flags.StringSliceVar(&f.nats, "nats", []string{embeddedNATS}, "URLs of NATS servers, or embedded for one in this process")
 	flags.StringVar(&f.natsListen, "nats-listen", "127.0.0.1:4222", "address of the embedded NATS server, for workers")
 	flags.StringVar(&f.natsClusterListen, "nats-cluster-listen", "", "address of the embedded NATS server, for the others; with --nats-routes")
@@ -98,8 +106,14 @@ func (f serveFlags) config() (coordinator.Config, error) {
 	if cfg.Peers, err = f.peerList(); err != nil {
 		return cfg, err
 	}
-	if len(cfg.Peers) > 0 {
+	if cfg.Join, err = f.joinList(); err != nil {
+		return cfg, err
+	}
+	if len(cfg.Peers) > 0 || len(cfg.Join) > 0 || f.raftGiven {
 		cfg.RaftListen = f.raftListen
+	}
+	if len(cfg.Peers) == 0 && f.raftAdvertise != "" {
+		cfg.Peers = []coordinator.Peer{{ID: f.id, RaftAddress: f.raftAdvertise}}
 	}
 	if len(f.nats) == 1 && f.nats[0] == embeddedNATS {
 		cfg.Embedded, err = f.embedded()
@@ -119,18 +133,11 @@ func (f serveFlags) peerList() ([]coordinator.Peer, error) {
 	var list []coordinator.Peer
 	self := false
 	for _, text := range f.peers {
-		id, addresses, named := strings.Cut(text, "=")
-		grpc, raft, both := strings.Cut(addresses, "/")
-		if !named || !both || id == "" {
-			return nil, cli.Usagef("--peers %q: want id=grpc-host:port/raft-host:port, with commas between", text)
+		p, err := parsePeer("--peers", text)
+		if err != nil {
+			return nil, err
 		}
-		for _, a := range []string{grpc, raft} {
-			if err := checkAddress("--peers", a); err != nil {
-				return nil, err
-			}
-		}
-		p := coordinator.Peer{ID: id, Address: grpc, RaftAddress: raft}
-		if id == f.id {
+		if p.ID == f.id {
 			self = true
 			if f.raftAdvertise != "" {
 				p.RaftAddress = f.raftAdvertise
@@ -144,6 +151,32 @@ func (f serveFlags) peerList() ([]coordinator.Peer, error) {
 	return list, nil
 }
 
+// parsePeer reads a coordinator's name and addresses.
+func parsePeer(what, text string) (p coordinator.Peer, err error) {
+	id, addresses, named := strings.Cut(text, "=")
+	grpc, raft, both := strings.Cut(addresses, "/")
+	if !named || !both || id == "" {
+		return p, cli.Usagef("%s %q: want id=grpc-host:port/raft-host:port", what, text)
+	}
+	for _, a := range []string{grpc, raft} {
+		if _, _, err := hostPort(what, a); err != nil {
+			return p, err
+		}
+	}
+	return coordinator.Peer{ID: id, Address: grpc, RaftAddress: raft}, nil
+}
+
+// joinList reads --join.
+func (f serveFlags) joinList() ([]string, error) {
+	if len(f.join) == 0 {
+		return nil, nil
+	}
+	if len(f.peers) > 0 {
+		return nil, cli.Usagef("--join and --peers: a coordinator begins a cluster with --peers, or joins one with --join")
+	}
+	return client.Addresses(strings.Join(f.join, ","))
+}
+
 func (f serveFlags) embedded() (*embedded.Options, error) {
 	host, port, err := hostPort("--nats-listen", f.natsListen)
 	if err != nil {
@@ -154,7 +187,7 @@ func (f serveFlags) embedded() (*embedded.Options, error) {
 		if len(f.natsRoutes) > 0 {
 			return nil, cli.Usagef("--nats-routes without --nats-cluster-listen: give the address that the other servers reach this one at")
 		}
-		if len(f.peers) > 1 {
+		if len(f.peers) > 1 || len(f.join) > 0 {
 			return nil, cli.Usagef("--nats embedded with several coordinators: give each --nats-cluster-listen and --nats-routes, or use one server of its own with --nats URL")
 		}
 		return o, nil

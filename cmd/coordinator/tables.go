@@ -92,10 +92,10 @@ func printCluster(w io.Writer, s *api.ClusterStatus) error {
 	if _, err := fmt.Fprintf(w, "cluster %s, leader %s, term %d\n\n", s.GetCluster(), leader, s.GetTerm()); err != nil {
 		return err
 	}
-	rows := [][]string{{"COORDINATOR", "ADDRESS", "RAFT", "REACHABLE", "NATS", "JOB", "STATE", "PROBLEM"}}
+	rows := [][]string{{"COORDINATOR", "ADDRESS", "RAFT", "STAGE", "REACHABLE", "NATS", "JOB", "STATE", "PROBLEM"}}
 	for _, r := range s.GetReplicas() {
 		rows = append(rows, []string{
-			r.GetId(), r.GetAddress(), r.GetRaftAddress(), yes(r.GetReachable()), yes(r.GetNats()),
+			r.GetId(), r.GetAddress(), r.GetRaftAddress(), r.GetStage(), yes(r.GetReachable()), yes(r.GetNats()),
 			r.GetJob(), held(r.GetJob(), r.GetStep()), r.GetProblem(),
 		})
 	}
