@@ -14,6 +14,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -36,18 +38,27 @@ const (
 	Partition   Kind = "partition"    // a process is cut off from others, or held back
 	Duplicate   Kind = "duplicate"    // messages arrive again, later
 	Corrupt     Kind = "corrupt"      // bits of messages are flipped
+	KillAll     Kind = "kill-all"     // SIGKILL to all coordinators at once
 )
 
-// Kinds are all kinds, in the order in which they are told.
+// Kinds are those that strike unless others are asked for. KillAll is not among
+// them: it takes all memory of the job's state, and what comes after is not a
+// question of finding one's way but of computing steps again.
 var Kinds = []Kind{KillLeader, KillWorker, KillReplica, Pause, RestartNATS, Partition, Duplicate, Corrupt}
+
+// All are all kinds.
+var All = append(slices.Clone(Kinds), KillAll)
 
 // Options set up Run.
 type Options struct {
-	Cluster local.Options // Replicas, Workers, Threads and the binaries; the rest is set here
-	File    []byte        // the job file, YAML
-	Data    *data.Set     // to upload; nil for a built-in set
-	Kinds   []Kind        // empty: all that such a cluster can have
-	Times   int           // that each kind strikes; 0 means 3
+	// Cluster gives Replicas, Workers, Threads, the binaries and the folder for both
+	// runs; unset, that is a new one, which is kept where something went wrong. The
+	// rest is set here.
+	Cluster local.Options
+	File    []byte    // the job file, YAML
+	Data    *data.Set // to upload; nil for a built-in set
+	Kinds   []Kind    // empty: of the package's Kinds all that such a cluster can have
+	Times   int       // that each kind strikes; 0 means 3
 	Seed    uint64
 	// Notify is told of each thing that happens, in one line; nil: nobody is.
 	Notify func(string)
@@ -98,18 +109,38 @@ func Run(ctx context.Context, o Options) (Report, error) {
 		return Report{}, err
 	}
 	r := newReport(o)
+	temporary := o.Cluster.Dir == ""
+	if temporary {
+		var err error
+		if o.Cluster.Dir, err = os.MkdirTemp("", "convoy-chaos-"); err != nil {
+			return r, fmt.Errorf("folder of the clusters: %w", err)
+		}
+	}
+	err := o.both(ctx, &r)
+	if temporary && (r.Passed || errors.Is(err, context.Canceled)) {
+		return r, errors.Join(err, os.RemoveAll(o.Cluster.Dir))
+	}
+	r.Logs = o.Cluster.Dir
+	if err != nil {
+		err = fmt.Errorf("%w; the logs are in %s", err, o.Cluster.Dir)
+	}
+	return r, err
+}
+
+// both runs the job without faults and then with them.
+func (o Options) both(ctx context.Context, r *Report) error {
 	o.Notify(fmt.Sprintf("reference: %d replicas, %d workers, no faults", o.Cluster.Replicas, o.Cluster.Workers))
 	reference, err := o.reference(ctx)
 	if err != nil {
-		return r, fmt.Errorf("reference run: %w", err)
+		return fmt.Errorf("reference run: %w", err)
 	}
 	r.reference(reference)
 	o.Notify(fmt.Sprintf("reference: %d steps in %.1f s, digest %s", r.Steps, r.ReferenceSeconds, r.ReferenceDigest))
 	plan, err := place(o.Seed, o.Kinds, o.Times, int(r.Steps))
 	if err != nil {
-		return r, err
+		return err
 	}
-	return r, o.disturbed(ctx, plan, reference, &r)
+	return o.disturbed(ctx, plan, reference, r)
 }
 
 // outcome is what a run leaves.
@@ -121,11 +152,13 @@ type outcome struct {
 
 // reference runs the job undisturbed.
 func (o Options) reference(ctx context.Context) (outcome, error) {
+	o.Cluster.Dir = filepath.Join(o.Cluster.Dir, "reference")
 	return o.run(ctx, newMischief(o.Seed), nil)
 }
 
 // disturbed runs it with the faults, and completes the report.
 func (o Options) disturbed(ctx context.Context, plan []strike, reference outcome, r *Report) error {
+	o.Cluster.Dir = filepath.Join(o.Cluster.Dir, "disturbed")
 	m := newMischief(o.Seed)
 	got, err := o.run(ctx, m, func(ctx context.Context, c *local.Cluster, job string) error {
 		h := &hand{ctx: ctx, cluster: c, job: job, mischief: m, marks: m.marks, replicas: o.Cluster.Replicas, notify: o.Notify, report: r}
@@ -146,13 +179,7 @@ func (o Options) run(ctx context.Context, m *mischief, disturb func(context.Cont
 	if err != nil {
 		return got, err
 	}
-	defer func() {
-		if err != nil {
-			c.Keep()
-			err = fmt.Errorf("%w; the logs are in %s", err, c.Dir())
-		}
-		err = errors.Join(err, c.Close())
-	}()
+	defer func() { err = errors.Join(err, c.Close()) }()
 	m.marks.begin()
 	s, err := c.Client().Submit(ctx, client.Submission{RequestID: requestID(), File: o.File, Data: o.Data})
 	if err != nil {

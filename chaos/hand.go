@@ -200,6 +200,9 @@ func (h *hand) fault(s strike) (fault, error) {
 			target: "nats", begin: func() error { return c.Kill("nats") },
 			heal: func() error { return c.Restart("nats") },
 		}, nil
+	case KillAll:
+		all := c.Replicas()
+		return fault{target: "all coordinators", begin: func() error { return each(all, c.Kill) }, heal: func() error { return each(all, c.Restart) }}, nil
 	case Partition:
 		return h.partition(s)
 	case Duplicate, Corrupt:
@@ -210,6 +213,16 @@ func (h *hand) fault(s strike) (fault, error) {
 		return f, nil
 	}
 	return fault{}, fmt.Errorf("no fault is called %q", s.kind)
+}
+
+// each does something to each of several processes.
+func each(names []string, do func(string) error) error {
+	for _, name := range names {
+		if err := do(name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // messages lets what happens to messages last until it has happened to enough.

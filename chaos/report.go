@@ -40,11 +40,14 @@ type Report struct {
 	Seconds          float64 `json:"seconds"`
 	Reassigned       int     `json:"reassigned"` // steps whose blocks were shared out otherwise than the step's before
 	Timeline         []Event `json:"timeline"`
+
+	Logs string `json:"logs,omitempty"` // the folder of all processes, where it was kept
 }
 
 // Recovery is that of one kind of fault.
 type Recovery struct {
 	P50MS float64 `json:"p50_ms"`
+	P99MS float64 `json:"p99_ms"`
 	MaxMS float64 `json:"max_ms"`
 }
 
@@ -134,7 +137,7 @@ func (r *Report) figures() {
 	}
 	r.RecoveryP50MS, r.RecoveryP99MS = ms(quantile(all, 0.5)), ms(quantile(all, 0.99))
 	for kind, list := range byKind {
-		r.Recovery[kind] = Recovery{P50MS: ms(quantile(list, 0.5)), MaxMS: ms(quantile(list, 1))}
+		r.Recovery[kind] = Recovery{P50MS: ms(quantile(list, 0.5)), P99MS: ms(quantile(list, 0.99)), MaxMS: ms(quantile(list, 1))}
 	}
 }
 

@@ -43,8 +43,9 @@ type Options struct {
 	Coordinator string // path of the binary; unset: this process's own
 	Worker      string // path of the binary; unset: see FindWorker
 
-	// Dir holds a folder and a log for each process. Unset: a new folder, which
-	// Close removes unless a process failed or Keep was called.
+	// Dir holds a folder and a log for each process, and is made if there is none.
+	// Unset: a new folder, which Close removes unless a process failed or Keep was
+	// called.
 	Dir string
 
 	// Environment adds variables, as NAME=value, to those of the process with
@@ -89,8 +90,13 @@ func Start(ctx context.Context, o Options) (_ *Cluster, err error) {
 		if c.o.Dir, err = os.MkdirTemp("", "convoy-cluster-"); err != nil {
 			return nil, fmt.Errorf("folder of the cluster: %w", err)
 		}
+	} else if err := os.MkdirAll(c.o.Dir, 0o755); err != nil {
+		return nil, fmt.Errorf("folder of the cluster: %w; give one that this user may write", err)
 	}
 	if err := c.start(ctx); err != nil {
+		if errors.Is(err, context.Canceled) { // nobody wants to know why
+			return nil, errors.Join(err, c.Close())
+		}
 		c.Keep()
 		return nil, errors.Join(fmt.Errorf("local cluster: %w; the logs are in %s", err, c.o.Dir), c.Close())
 	}

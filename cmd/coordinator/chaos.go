@@ -23,6 +23,7 @@ var kindUsage = map[chaos.Kind]string{
 	chaos.Partition:   "cut a process off from others",
 	chaos.Duplicate:   "let messages arrive twice and out of order",
 	chaos.Corrupt:     "flip bits of messages",
+	chaos.KillAll:     "kill all coordinators at once, only if asked for",
 }
 
 func chaosCommand() *cobra.Command {
@@ -38,13 +39,13 @@ func chaosCommand() *cobra.Command {
 it again and breaks the cluster on the way. Passes if the two digests are equal,
 the ledger has every step once, and each kind of fault struck three times while
 the job ran; the exit code is 0 only then. Without a flag of its own every kind
-of fault strikes. The faults' order and steps follow from --seed.`,
+of fault strikes but --kill-all. The faults' order and steps follow from --seed.`,
 		Example: `  coordinator chaos examples/lenet.yaml
   coordinator chaos --kill-leader --kill-worker --seed 7 --workers 2 examples/lenet.yaml
   coordinator chaos -o json examples/lenet.yaml | jq .recovery`,
 		Args: one("a job file such as examples/lenet.yaml"),
 		RunE: func(c *cobra.Command, args []string) error {
-			for _, k := range chaos.Kinds {
+			for _, k := range chaos.All {
 				if *kinds[k] {
 					o.Kinds = append(o.Kinds, k)
 				}
@@ -71,7 +72,7 @@ of fault strikes. The faults' order and steps follow from --seed.`,
 		},
 	}
 	flags := c.Flags()
-	for _, k := range chaos.Kinds {
+	for _, k := range chaos.All {
 		kinds[k] = flags.Bool(string(k), false, kindUsage[k])
 	}
 	flags.Uint64Var(&o.Seed, "seed", 1, "what the faults' order, steps and targets follow from")
@@ -111,25 +112,39 @@ func prepareChaos(o *chaos.Options, path string, sets []string) error {
 func printChaos(w io.Writer, r chaos.Report) error {
 	rows := [][]string{{"AT", "STEP", "FAULT", "TARGET", "LONGEST WAIT"}}
 	for _, e := range r.Timeline {
-		rows = append(rows, []string{fmt.Sprintf("%.1f s", e.AtMS/1000), fmt.Sprint(e.Step), string(e.Kind), e.Target, fmt.Sprintf("%.0f ms", e.RecoveryMS)})
+		rows = append(rows, []string{fmt.Sprintf("%.1f s", e.AtMS/1000), fmt.Sprint(e.Step), string(e.Kind), e.Target, millis(e.RecoveryMS)})
 	}
-	if err := table(w, rows); err != nil {
-		return err
+	kinds := [][]string{{"FAULT", "TIMES", "P50", "P99", "MOST"}}
+	for _, k := range chaos.All {
+		if q, any := r.Recovery[k]; any {
+			kinds = append(kinds, []string{string(k), fmt.Sprint(r.Faults[k]), millis(q.P50MS), millis(q.P99MS), millis(q.MaxMS)})
+		}
 	}
-	if _, err := fmt.Fprintln(w); err != nil {
-		return err
+	for _, t := range [][][]string{rows, kinds} {
+		if err := table(w, t); err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintln(w); err != nil {
+			return err
+		}
 	}
 	verdict := "passed: equal digests, no step lost"
 	if !r.Passed {
 		verdict = "FAILED: " + strings.Join(r.Problems, "; ")
 	}
-	return table(w, [][]string{
+	last := [][]string{
 		{"verdict", verdict},
 		{"reference", r.ReferenceDigest},
 		{"digest", r.Digest},
 		{"steps", fmt.Sprintf("%d, %d lost, %d shared out anew", r.Steps, r.StepsLost, r.Reassigned)},
-		{"longest wait", fmt.Sprintf("%.0f ms in half of the faults, %.0f ms at most in 99 of 100", r.RecoveryP50MS, r.RecoveryP99MS)},
+		{"longest wait", fmt.Sprintf("%s in half of the faults, %s at most in 99 of 100", millis(r.RecoveryP50MS), millis(r.RecoveryP99MS))},
 		{"undisturbed", fmt.Sprintf("%.1f ms a step, %.1f s in all", r.StepMS, r.ReferenceSeconds)},
 		{"disturbed", fmt.Sprintf("%.1f s in all", r.Seconds)},
-	})
+	}
+	if r.Logs != "" {
+		last = append(last, []string{"logs", r.Logs})
+	}
+	return table(w, last)
 }
+
+func millis(ms float64) string { return fmt.Sprintf("%.0f ms", ms) }
