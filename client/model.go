@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -79,4 +80,41 @@ func (c *Client) receive(ctx context.Context, job string, f *os.File) (string, e
 	}
 	err := follow(ctx, c, stream[api.Piece]{open, take, nil, patience{c.timeout, c.timeout}})
 	return hex.EncodeToString(h.Sum(nil)), err
+}
+
+// checkpointTimeout is how long one replica may take to send a checkpoint.
+const checkpointTimeout = 10 * time.Minute
+
+// Checkpoint writes a job's checkpoint of a step to the file path, from any replica
+// that keeps it. Unlike Model it knows no SHA-256 to compare with: whoever reads the
+// file checks it.
+func (c *Client) Checkpoint(ctx context.Context, job string, step int, path string) error {
+	_, err := Ask(ctx, c.Connections, checkpointTimeout, func(ctx context.Context, conn grpc.ClientConnInterface) (struct{}, error) {
+		return struct{}{}, fetchCheckpoint(ctx, api.NewReplicasClient(conn), &api.FetchCheckpointRequest{Job: job, Step: uint64(step)}, path)
+	})
+	return err
+}
+
+func fetchCheckpoint(ctx context.Context, from api.ReplicasClient, req *api.FetchCheckpointRequest, path string) (err error) {
+	pieces, err := from.FetchCheckpoint(ctx, req)
+	if err != nil {
+		return sentence(err)
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	for {
+		piece, err := pieces.Recv()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return sentence(err)
+		}
+		if _, err := f.Write(piece.GetData()); err != nil {
+			return err
+		}
+	}
 }

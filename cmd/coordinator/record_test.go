@@ -184,6 +184,10 @@ func TestRecordsOfClusters(t *testing.T) {
 	if v := decode[verdictJSON](t, out); code != 0 || !v.Verified || v.VerifiedSteps != steps || v.Start != 0 {
 		t.Errorf("exit code %d, %+v, %q, want %d steps", code, v, errs, steps)
 	}
+	code, out, errs = ran(t, append([]string{"job", "verify", id, "--steps", strconv.Itoa(steps/2) + ":", "-o", "json"}, at...)...)
+	if v := decode[verdictJSON](t, out); code != 0 || !v.Verified || v.VerifiedSteps != steps/2 || v.Start != steps/2 || errs != "" {
+		t.Errorf("the second epoch, from the checkpoint behind the first: exit code %d, %+v, %q", code, v, errs)
+	}
 	if code, out, errs = ran(t, append([]string{"job", "diff", id, id, "-o", "json"}, at...)...); code != 0 {
 		t.Errorf("exit code %d, %q", code, errs)
 	} else if p := decode[partingJSON](t, out); !p.Equal || p.StepsA != steps || !p.RecipesKnown {
@@ -199,6 +203,27 @@ func TestRecordsOfClusters(t *testing.T) {
 	}
 	if code, _, errs = ran(t, append([]string{"job", "verify", "nothing-1"}, at...)...); code != 1 || !strings.Contains(errs, `there is no job "nothing-1"`) {
 		t.Errorf("no such job: exit code %d, %q", code, errs)
+	}
+}
+
+// TestKeptSteps: the checkpoints that a cluster keeps follow from the job file.
+func TestKeptSteps(t *testing.T) {
+	seq := job.Sequence{Train: 70, Test: 30, Epochs: 4, Batch: 16, MicroBatches: 8} // 6 steps an epoch
+	for _, c := range []struct {
+		newest uint64
+		file   string
+		want   []int
+	}{
+		{0, "model: lenet\ndata: digits\n", nil},
+		{18, "model: lenet\ndata: digits\n", []int{18, 12}},
+		{6, "model: lenet\ndata: digits\n", []int{6}},
+		{19, "model: lenet\ndata: digits\ncheckpoint: {every: 2, keep: 4}\n", []int{19, 16, 14, 11}},
+		{18, "from another release: true\n", []int{18, 12}},
+	} {
+		got := keptSteps(&api.JobStatus{CheckpointStep: c.newest, JobFile: c.file}, seq)
+		if !slices.Equal(got, c.want) {
+			t.Errorf("newest %d of %q: %v, want %v", c.newest, c.file, got, c.want)
+		}
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"convoy/api"
 	"convoy/client"
 	"convoy/cmd/internal/cli"
 	"convoy/data"
@@ -38,9 +39,10 @@ func verifyCommand(r *remote) *cobra.Command {
 		Long: `Computes steps of a cluster's job, or of the run in a folder, again on this machine
 and compares what comes of them with the ledger, to the bit: gradients, losses,
 counts, chains and states. The chains of the whole ledger are checked before
-anything is computed. Some of the steps begin with the newest state that is at hand:
-a folder's checkpoints, a cluster's newest one, else state 0. Exit code 0 means that
-every step is what the recipe gives, 1 that one is not; the output names the first.`,
+anything is computed. Some of the steps begin with the newest state at hand that is
+not beyond them: a checkpoint that the folder or the cluster keeps, or state 0. Exit
+code 0 means that every step is what the recipe gives, 1 that one is not; the output
+names the first.`,
 		Example: `  coordinator job verify runs/lenet-relu-1
   coordinator job verify lenet-relu-k3v9qa --steps 100:200 --addr 10.0.0.5:7070`,
 		Args: one("the id that submit printed (see `coordinator job list`), or a run's folder"),
@@ -123,7 +125,7 @@ func folderRun(c *cobra.Command, name string) (verify.Run, error) {
 	return run, nil
 }
 
-// jobRun is a cluster's job. Its newest checkpoint is fetched where it is of use.
+// jobRun is a cluster's job. One of its checkpoints is fetched where it is of use.
 func (r *remote) jobRun(c *cobra.Command, name string, do func(verify.Run) error) error {
 	return r.with(func(cl *client.Client) (err error) {
 		s, err := cl.Status(c.Context(), name)
@@ -143,12 +145,11 @@ func (r *remote) jobRun(c *cobra.Command, name string, do func(verify.Run) error
 		if sum, err := digest.Parse(s.GetDigest()); err == nil {
 			run.Digests[int(s.GetDigestStep())] = sum
 		}
-		if step := int(s.GetCheckpointStep()); step > 0 {
-			run.States = []verify.State{{Step: step, File: func(ctx context.Context) (string, error) {
+		for _, step := range keptSteps(s, recipe.Sequence()) {
+			run.States = append(run.States, verify.State{Step: step, File: func(ctx context.Context) (string, error) {
 				path := filepath.Join(dir, "state.safetensors")
-				_, err := cl.Model(ctx, name, path)
-				return path, err
-			}}}
+				return path, cl.Checkpoint(ctx, name, step, path)
+			}})
 		}
 		sets := client.Sets{Replicas: cl.Connections, Trouble: func(err error) { note(c, "a shard cannot be had, trying again: "+err.Error()) }}
 		run.Data = func(life context.Context, _ func(error)) (*data.Set, *data.Lazy, error) {
@@ -156,6 +157,22 @@ func (r *remote) jobRun(c *cobra.Command, name string, do func(verify.Run) error
 		}
 		return do(run)
 	})
+}
+
+// keptSteps are the steps whose checkpoints the replicas keep: the newest and, by
+// the job file, some before it.
+func keptSteps(s *api.JobStatus, seq job.Sequence) (steps []int) {
+	newest := int(s.GetCheckpointStep())
+	file, err := job.Parse([]byte(s.GetJobFile()), "job file")
+	if err != nil {
+		file.Checkpoint = job.Default().Checkpoint
+	}
+	for t := newest; t > 0 && len(steps) < file.Checkpoint.Keep; t-- {
+		if t == newest || seq.CheckpointDue(file.Checkpoint.Every, t) {
+			steps = append(steps, t)
+		}
+	}
+	return steps
 }
 
 // note tells on stderr what is worth knowing and no error. Where even stderr is
