@@ -220,10 +220,18 @@ func (f File) Recipe(d Data) Recipe {
 
 // Warnings says what is legal but wasteful when a job runs on so many workers.
 func (f File) Warnings(workers int) []string {
+	var all []string
 	if text := Uneven(f.MicroBatches, workers); text != "" {
-		return []string{text}
+		all = append(all, text)
 	}
-	return nil
+	switch {
+	case workers != 1 || f.Audit == 0:
+	case f.Audit < 1:
+		all = append(all, "a worker alone audits nothing: start another one, or leave out audit")
+	default:
+		all = append(all, "audit: 1 has every block computed by two workers: the job waits until a second one is there")
+	}
+	return all
 }
 
 // Uneven says that m micro-batches divide badly among so many workers, and what

@@ -273,6 +273,52 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
+// Audits need a second worker.
+func TestAuditWarnings(t *testing.T) {
+	for _, c := range []struct {
+		audit   float32
+		workers int
+		want    string
+	}{
+		{0, 1, "[]"},
+		{0.01, 2, "[]"},
+		{1, 0, "[]"},
+		{0.01, 1, "[a worker alone audits nothing: start another one, or leave out audit]"},
+		{1, 1, "[audit: 1 has every block computed by two workers: the job waits until a second one is there]"},
+	} {
+		f := Default()
+		f.Audit = c.audit
+		if got := fmt.Sprint(f.Warnings(c.workers)); got != c.want {
+			t.Errorf("audit %v, %d workers: %s, want %s", c.audit, c.workers, got, c.want)
+		}
+	}
+}
+
+// audit is written where it is not 0, read back, and no part of the recipe.
+func TestAuditIsNoPartOfTheRecipe(t *testing.T) {
+	const plain = "model: lenet-relu\ndata: digits\n"
+	f, err := Parse([]byte(plain), "")
+	if err != nil || strings.Contains(string(f.YAML()), "audit") {
+		t.Fatalf("without audit: %v\n%s", err, f.YAML())
+	}
+	with, err := Parse([]byte(plain+"audit: 0.01\n"), "")
+	if err != nil || with.Audit != 0.01 {
+		t.Fatalf("audit %v, %v", with.Audit, err)
+	}
+	again, err := Parse(with.YAML(), "")
+	if err != nil || again.Audit != with.Audit {
+		t.Errorf("read back as %v, %v", again.Audit, err)
+	}
+	if f.Recipe(Data{}).Hash() != with.Recipe(Data{}).Hash() {
+		t.Error("audit changes the recipe")
+	}
+	for _, bad := range []string{"-0.1", "1.5", "nan", "yes"} {
+		if _, err := Parse([]byte(plain+"audit: "+bad+"\n"), ""); err == nil {
+			t.Errorf("audit: %s is taken", bad)
+		}
+	}
+}
+
 func TestID(t *testing.T) {
 	a, b := ID("lenet", "request-1234567890"), ID("lenet", "request-1234567891")
 	if a != "lenet-2s29kp" || a == b || a != ID("lenet", "request-1234567890") {

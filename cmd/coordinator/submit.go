@@ -9,7 +9,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"convoy/api"
 	"convoy/client"
+	"convoy/job"
 )
 
 func submitCommand(r *remote) *cobra.Command {
@@ -48,12 +50,19 @@ on this machine, from the folder data.dir.`,
 	return c
 }
 
-func submit(c *cobra.Command, cl *client.Client, job resolved, o output, watching bool) error {
+func submit(c *cobra.Command, cl *client.Client, in resolved, o output, watching bool) error {
 	s, err := cl.Submit(c.Context(), client.Submission{
-		RequestID: strings.ToLower(rand.Text()), File: job.file.YAML(), Data: job.upload(),
+		RequestID: strings.ToLower(rand.Text()), File: in.file.YAML(), Data: in.upload(),
 	})
 	if err != nil {
 		return err
+	}
+	if fleet, err := cl.Cluster(c.Context()); err == nil { // the job is in all the same
+		for _, warning := range unsuited(in.file, fleet) {
+			if _, err := fmt.Fprintln(c.ErrOrStderr(), "warning:", warning); err != nil {
+				return err
+			}
+		}
 	}
 	if watching {
 		if _, err := fmt.Fprintf(c.ErrOrStderr(), "job %s\n", s.GetJob()); err != nil {
@@ -69,6 +78,16 @@ func submit(c *cobra.Command, cl *client.Client, job resolved, o output, watchin
 	}
 	_, err = fmt.Fprintf(c.ErrOrStderr(), "follow it with `coordinator job watch %s`\n", s.GetJob())
 	return err
+}
+
+// unsuited says what is legal but wasteful about a job on the workers that are
+// there now; others may come.
+func unsuited(file job.File, s *api.ClusterStatus) []string {
+	n := len(s.GetWorkers())
+	if file.Workers.Max > 0 {
+		n = min(n, file.Workers.Max)
+	}
+	return file.Warnings(n)
 }
 
 type dryRunJSON struct {
