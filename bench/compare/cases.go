@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"convoy/bench"
+	"convoy/bench/report"
 	"convoy/floats"
 	"convoy/kernels"
 )
@@ -74,7 +75,7 @@ func writeCases(dir string, threads int) error {
 			w.fullyConnected(*g.layer.Linear)
 		}
 		if w.err == nil {
-			w.err = writeRaw(w.prefix+".json", w.file)
+			w.err = report.WriteRaw(w.prefix+".json", w.file)
 		}
 		if w.err != nil {
 			return w.err

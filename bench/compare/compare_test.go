@@ -6,9 +6,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"convoy/bench"
+	"convoy/bench/report"
 	"convoy/kernels"
 )
 
@@ -54,7 +54,7 @@ func TestDocument(t *testing.T) {
 			Torch: map[string][][]torchLayer{"nchw": {{slow}}, "nhwc": {{slow}}},
 		},
 	} {
-		if err := writeRaw(s.path(part, "vgg11/4"), v); err != nil {
+		if err := report.WriteRaw(s.path(part, "vgg11/4"), v); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -70,46 +70,6 @@ func TestDocument(t *testing.T) {
 	}
 	if again := write(); again != got {
 		t.Error("written again it differs")
-	}
-}
-
-func TestNumber(t *testing.T) {
-	for want, c := range map[string]struct {
-		x      float64
-		digits int
-	}{
-		"61235": {61234.5678, 4}, "2345": {2345.4, 4}, "34.81": {34.812, 4}, "4.07": {4.068, 3}, "0.82": {0.823, 3}, "0.00": {0, 3},
-	} {
-		if got := number(c.x, c.digits); got != want {
-			t.Errorf("%g with %d digits: %s, want %s", c.x, c.digits, got, want)
-		}
-	}
-}
-
-func TestParseBusy(t *testing.T) {
-	text := "cpu  9 9 9 9 9 9 9 9 0 0\ncpu0 100 2 30 1000 50 1 2 5 0 0\ncpu1 1 0 0 0 0 0 0 0 0 0\nintr 1\n"
-	if sum, ok := parseBusy(text, 1); !ok || sum != 1400*time.Millisecond {
-		t.Errorf("%v, %v", sum, ok)
-	}
-	if _, ok := parseBusy("", 1); ok {
-		t.Error("nothing was read")
-	}
-}
-
-func TestQuietly(t *testing.T) {
-	s := settings{threads: 0} // no core is waited for
-	calls := 0
-	noisy := func(int) (string, float64, error) { calls++; return "text", 1 - float64(calls)*0.3, nil }
-	if text, others, err := s.quietly(noisy); text != "text" || calls != 3 || others > quiet || err != nil {
-		t.Errorf("%q after %d calls with %g, %v", text, calls, others, err)
-	}
-	always := func(int) (string, float64, error) { calls++; return "text", 1, nil }
-	if _, _, err := s.quietly(always); err == nil || calls != 3+patience {
-		t.Errorf("%d calls, %v", calls, err)
-	}
-	s.disturbed = true
-	if text, _, err := s.quietly(always); text != "text" || err != nil {
-		t.Errorf("%q, %v", text, err)
 	}
 }
 

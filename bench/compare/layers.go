@@ -5,19 +5,20 @@ import (
 	"strings"
 
 	"convoy/bench"
+	"convoy/bench/report"
 )
 
 // layersTables are one table for each model.
-func (s settings) layersTables(origins *table) (string, error) {
+func (s settings) layersTables(origins *report.Table) (string, error) {
 	var text strings.Builder
 	for _, m := range subjects {
 		var f layersFile
-		found, err := readRaw(s.path("layers", m.model), &f)
+		found, err := report.ReadRaw(s.path("layers", m.model), &f)
 		if err != nil {
 			return "", err
 		}
 		if found && len(f.Ours) > 0 {
-			origins.from("layers of "+m.model, f.Origin, f.Others)
+			origins.From("layers of "+m.model, f.Origin, f.Others)
 			text.WriteString("### " + m.title + "\n\n" + f.text() + "\n")
 		}
 	}
@@ -42,33 +43,33 @@ var directionList = []direction{
 
 func (f layersFile) text() string {
 	peak := func(list []bench.KernelsResult) string {
-		gflops := each(list, func(r bench.KernelsResult) float64 { return r.GFLOPS })
-		clock := each(list, func(r bench.KernelsResult) float64 { return r.GHz })
-		return fmt.Sprintf("%.0f GFLOP/s at %.2f GHz", median(gflops), median(clock))
+		gflops := report.Each(list, func(r bench.KernelsResult) float64 { return r.GFLOPS })
+		clock := report.Each(list, func(r bench.KernelsResult) float64 { return r.GHz })
+		return fmt.Sprintf("%.0f GFLOP/s at %.2f GHz", report.Median(gflops), report.Median(clock))
 	}
-	t := &table{head: []string{
+	t := &report.Table{Head: []string{
 		"layer", "shape", "algorithm", "direction", "1 thread", "% of peak",
 		fmt.Sprintf("%d threads", f.Threads), "% of peak", "÷ 1 thread", "PyTorch", "ratio",
 	}}
 	for i, l := range f.Ours[0].Layers {
 		for _, d := range directionList {
 			if d.ours(l).MS > 0 {
-				t.add(f.row(i, d)...)
+				t.Add(f.row(i, d)...)
 			}
 		}
 		if direct, found := f.direct(l); found && direct.Algorithm != l.Algorithm {
 			for _, d := range directionList {
 				r := direct
-				t.add(r.Name, r.Shape(), r.Algorithm, d.name, fmt.Sprintf("%.1f", d.ours(r).GFLOPS), fmt.Sprintf("%.0f", d.ours(r).Percent), "", "", "", "", "")
+				t.Add(r.Name, r.Shape(), r.Algorithm, d.name, fmt.Sprintf("%.1f", d.ours(r).GFLOPS), fmt.Sprintf("%.0f", d.ours(r).Percent), "", "", "", "", "")
 			}
 		}
 	}
 	for i, n := range f.Ours[0].Networks {
 		forward := func(r bench.KernelsResult) float64 { return r.Networks[i].Forward.GFLOPS }
 		percent := func(r bench.KernelsResult) float64 { return r.Networks[i].Forward.Percent }
-		t.add(n.Model, "the whole network", "", "forward", number(median(each(f.One, forward)), 4), fmt.Sprintf("%.0f", median(each(f.One, percent))),
-			number(median(each(f.Ours, forward)), 4), fmt.Sprintf("%.0f", median(each(f.Ours, percent))),
-			number(median(ratios(each(f.Ours, forward), each(f.One, forward))), 3), "", "")
+		t.Add(n.Model, "the whole network", "", "forward", report.Number(report.Median(report.Each(f.One, forward)), 4), fmt.Sprintf("%.0f", report.Median(report.Each(f.One, percent))),
+			report.Number(report.Median(report.Each(f.Ours, forward)), 4), fmt.Sprintf("%.0f", report.Median(report.Each(f.Ours, percent))),
+			report.Number(report.Median(report.Ratios(report.Each(f.Ours, forward), report.Each(f.One, forward))), 3), "", "")
 	}
 	return fmt.Sprintf("Batch %d, %s. Peak with 1 thread: %s; with %d: %s.\n\n%s",
 		f.Ours[0].Layers[0].Batch, f.Ours[0].Implementation, peak(f.One), f.Threads, peak(f.Ours), t)
@@ -91,17 +92,17 @@ func (f layersFile) row(i int, d direction) []string {
 	percent := func(r bench.KernelsResult) float64 { return d.ours(r.Layers[i]).Percent }
 	rates := map[string][]float64{}
 	for layout, runs := range f.Torch {
-		rates[layout] = each(runs, func(r []torchLayer) float64 { return d.ours(l).GFLOPS * d.ours(l).MS / d.theirs(r[i]).MS })
+		rates[layout] = report.Each(runs, func(r []torchLayer) float64 { return d.ours(l).GFLOPS * d.ours(l).MS / d.theirs(r[i]).MS })
 	}
-	ours, single, torch := each(f.Ours, gflops), each(f.One, gflops), better(rates)
+	ours, single, torch := report.Each(f.Ours, gflops), report.Each(f.One, gflops), better(rates)
 	name := d.name
 	if l.Stages != nil && name == "weights" {
 		name = "data and weights"
 	}
 	return []string{
 		l.Name, l.Shape(), l.Algorithm, name,
-		number(median(single), 4), fmt.Sprintf("%.0f", median(each(f.One, percent))),
-		number(median(ours), 4), fmt.Sprintf("%.0f", median(each(f.Ours, percent))), number(median(ratios(ours, single)), 3),
-		number(median(torch), 4), "**" + spread(ratios(ours, torch), 3) + "**",
+		report.Number(report.Median(single), 4), fmt.Sprintf("%.0f", report.Median(report.Each(f.One, percent))),
+		report.Number(report.Median(ours), 4), fmt.Sprintf("%.0f", report.Median(report.Each(f.Ours, percent))), report.Number(report.Median(report.Ratios(ours, single)), 3),
+		report.Number(report.Median(torch), 4), "**" + report.Spread(report.Ratios(ours, torch), 3) + "**",
 	}
 }

@@ -8,6 +8,7 @@ package main
 
 import (
 	"context"
+	"convoy/bench/report"
 	"errors"
 	"flag"
 	"fmt"
@@ -46,6 +47,10 @@ type settings struct {
 	python             string
 	document, raw      string
 	disturbed          bool // what others disturb counts
+}
+
+func (s settings) machine() report.Machine {
+	return report.Machine{Threads: s.threads, Disturbed: s.disturbed}
 }
 
 func main() {
@@ -121,7 +126,7 @@ func (s settings) measure(ctx context.Context) error {
 			return
 		}
 		if err := f(ctx, m); err != nil {
-			progress("%s of %s: %v", part, m.model, err)
+			report.Progress("%s of %s: %v", part, m.model, err)
 			all = errors.Join(all, fmt.Errorf("%s of %s: %w", part, m.model, err))
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"convoy/bench"
+	"convoy/bench/report"
 )
 
 // trained are the models whose whole training, by `coordinator train` with its
@@ -21,12 +22,12 @@ const trainWant = 0.8
 
 // trainFile is both speeds in images/s, one of each for every alternation.
 type trainFile struct {
-	Origin origin    `json:"origin"`
-	Model  string    `json:"model"`
-	Batch  int       `json:"batch"`
-	Step   []float64 `json:"step"`
-	Train  []float64 `json:"train"`
-	Others []float64 `json:"others"` // cores that other processes used
+	Origin report.Origin `json:"origin"`
+	Model  string        `json:"model"`
+	Batch  int           `json:"batch"`
+	Step   []float64     `json:"step"`
+	Train  []float64     `json:"train"`
+	Others []float64     `json:"others"` // cores that other processes used
 }
 
 // train measures a model's step and its training in turn. A training is seconds
@@ -36,9 +37,9 @@ func (s settings) train(ctx context.Context, m subject) error {
 		s.coordinator, "train", "--model", m.model, "--batch", fmt.Sprint(m.batch), "--threads", fmt.Sprint(s.threads),
 		"--epochs", "10", "--no-progress", "-o", "json",
 	}
-	f := trainFile{Origin: s.origin(strings.Join(command, " ")), Model: m.model, Batch: m.batch}
+	f := trainFile{Origin: report.NewOrigin(strings.Join(command, " ")), Model: m.model, Batch: m.batch}
 	for range (s.alternations + 1) / 2 {
-		step, others, err := one[bench.StepResult](ctx, s, s.step(m)...)
+		step, others, err := report.One[bench.StepResult](ctx, s.machine(), s.step(m)...)
 		if err != nil {
 			return err
 		}
@@ -47,10 +48,10 @@ func (s settings) train(ctx context.Context, m subject) error {
 			return err
 		}
 		others = max(others, o)
-		progress("%s: %.5g images/s in steps, %.5g in training", m.model, step.ImagesPerSec, speed)
+		report.Progress("%s: %.5g images/s in steps, %.5g in training", m.model, step.ImagesPerSec, speed)
 		f.Step, f.Train, f.Others = append(f.Step, step.ImagesPerSec), append(f.Train, speed), append(f.Others, others)
 	}
-	return writeRaw(s.path("train", m.model), f)
+	return report.WriteRaw(s.path("train", m.model), f)
 }
 
 // trainOnce trains into a folder that is removed, and returns the images/s.
@@ -60,8 +61,8 @@ func (s settings) trainOnce(ctx context.Context, command []string) (speed, other
 		return 0, 0, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	text, others, err := s.quietly(func(attempt int) (string, float64, error) {
-		return s.callOnce(ctx, append(command, "--out", filepath.Join(dir, fmt.Sprint(attempt)))...)
+	text, others, err := s.machine().Quietly(func(attempt int) (string, float64, error) {
+		return s.machine().CallOnce(ctx, append(command, "--out", filepath.Join(dir, fmt.Sprint(attempt)))...)
 	})
 	if err != nil {
 		return 0, 0, err
@@ -73,17 +74,17 @@ func (s settings) trainOnce(ctx context.Context, command []string) (speed, other
 	return result.ImagesPerSec, others, err
 }
 
-func (s settings) trainTable(origins *table) (string, error) {
-	t := &table{head: []string{"model", "batch", "step, images/s", "coordinator train, images/s", "ratio", "to reach"}}
+func (s settings) trainTable(origins *report.Table) (string, error) {
+	t := &report.Table{Head: []string{"model", "batch", "step, images/s", "coordinator train, images/s", "ratio", "to reach"}}
 	for _, m := range subjects {
 		var f trainFile
-		found, err := readRaw(s.path("train", m.model), &f)
+		found, err := report.ReadRaw(s.path("train", m.model), &f)
 		if err != nil {
 			return "", err
 		}
 		if found {
-			origins.from("training of "+m.model, f.Origin, f.Others)
-			t.add(m.title, fmt.Sprint(f.Batch), spread(f.Step, 4), spread(f.Train, 4), "**"+spread(ratios(f.Train, f.Step), 3)+"**", fmt.Sprint(trainWant))
+			origins.From("training of "+m.model, f.Origin, f.Others)
+			t.Add(m.title, fmt.Sprint(f.Batch), report.Spread(f.Step, 4), report.Spread(f.Train, 4), "**"+report.Spread(report.Ratios(f.Train, f.Step), 3)+"**", fmt.Sprint(trainWant))
 		}
 	}
 	return t.String(), nil
