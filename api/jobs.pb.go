@@ -905,16 +905,19 @@ func (x *ReplicaStatus) GetStage() string {
 }
 
 type WorkerStatus struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Job           string                 `protobuf:"bytes,2,opt,name=job,proto3" json:"job,omitempty"`
-	Step          uint64                 `protobuf:"varint,3,opt,name=step,proto3" json:"step,omitempty"`
-	Threads       uint32                 `protobuf:"varint,4,opt,name=threads,proto3" json:"threads,omitempty"`
-	Low           uint32                 `protobuf:"varint,5,opt,name=low,proto3" json:"low,omitempty"` // the micro-batches [low, high) of the standing plan
-	High          uint32                 `protobuf:"varint,6,opt,name=high,proto3" json:"high,omitempty"`
-	Problem       string                 `protobuf:"bytes,7,opt,name=problem,proto3" json:"problem,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Id             string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Job            string                 `protobuf:"bytes,2,opt,name=job,proto3" json:"job,omitempty"`
+	Step           uint64                 `protobuf:"varint,3,opt,name=step,proto3" json:"step,omitempty"`
+	Threads        uint32                 `protobuf:"varint,4,opt,name=threads,proto3" json:"threads,omitempty"`
+	Low            uint32                 `protobuf:"varint,5,opt,name=low,proto3" json:"low,omitempty"` // the micro-batches [low, high) of the standing plan
+	High           uint32                 `protobuf:"varint,6,opt,name=high,proto3" json:"high,omitempty"`
+	Problem        string                 `protobuf:"bytes,7,opt,name=problem,proto3" json:"problem,omitempty"`
+	UpSeconds      float64                `protobuf:"fixed64,8,opt,name=up_seconds,json=upSeconds,proto3" json:"up_seconds,omitempty"`                // since its process began
+	ComputeSeconds float64                `protobuf:"fixed64,9,opt,name=compute_seconds,json=computeSeconds,proto3" json:"compute_seconds,omitempty"` // of that it computed
+	WaitSeconds    float64                `protobuf:"fixed64,10,opt,name=wait_seconds,json=waitSeconds,proto3" json:"wait_seconds,omitempty"`         // since this leader leads, its share was there and another's was not
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *WorkerStatus) Reset() {
@@ -994,6 +997,27 @@ func (x *WorkerStatus) GetProblem() string {
 		return x.Problem
 	}
 	return ""
+}
+
+func (x *WorkerStatus) GetUpSeconds() float64 {
+	if x != nil {
+		return x.UpSeconds
+	}
+	return 0
+}
+
+func (x *WorkerStatus) GetComputeSeconds() float64 {
+	if x != nil {
+		return x.ComputeSeconds
+	}
+	return 0
+}
+
+func (x *WorkerStatus) GetWaitSeconds() float64 {
+	if x != nil {
+		return x.WaitSeconds
+	}
+	return 0
 }
 
 // JobStatus is a job as the leader sees it now: what Raft holds plus what has
@@ -2346,7 +2370,7 @@ const file_jobs_proto_rawDesc = "" +
 	"\x03job\x18\x06 \x01(\tR\x03job\x12\x12\n" +
 	"\x04step\x18\a \x01(\x04R\x04step\x12\x18\n" +
 	"\aproblem\x18\b \x01(\tR\aproblem\x12\x14\n" +
-	"\x05stage\x18\t \x01(\tR\x05stage\"\x9e\x01\n" +
+	"\x05stage\x18\t \x01(\tR\x05stage\"\x89\x02\n" +
 	"\fWorkerStatus\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
 	"\x03job\x18\x02 \x01(\tR\x03job\x12\x12\n" +
@@ -2354,7 +2378,12 @@ const file_jobs_proto_rawDesc = "" +
 	"\athreads\x18\x04 \x01(\rR\athreads\x12\x10\n" +
 	"\x03low\x18\x05 \x01(\rR\x03low\x12\x12\n" +
 	"\x04high\x18\x06 \x01(\rR\x04high\x12\x18\n" +
-	"\aproblem\x18\a \x01(\tR\aproblem\"\xf4\b\n" +
+	"\aproblem\x18\a \x01(\tR\aproblem\x12\x1d\n" +
+	"\n" +
+	"up_seconds\x18\b \x01(\x01R\tupSeconds\x12'\n" +
+	"\x0fcompute_seconds\x18\t \x01(\x01R\x0ecomputeSeconds\x12!\n" +
+	"\fwait_seconds\x18\n" +
+	" \x01(\x01R\vwaitSeconds\"\xf4\b\n" +
 	"\tJobStatus\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\tR\x03job\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12&\n" +

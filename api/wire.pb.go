@@ -36,10 +36,12 @@ type Envelope struct {
 	//	*Envelope_Ack
 	//	*Envelope_Head
 	//	*Envelope_Credit
-	Body          isEnvelope_Body `protobuf_oneof:"body"`
-	Term          uint64          `protobuf:"varint,9,opt,name=term,proto3" json:"term,omitempty"` // Raft term of the leader it comes from or goes to
-	Job           string          `protobuf:"bytes,10,opt,name=job,proto3" json:"job,omitempty"`
-	From          string          `protobuf:"bytes,11,opt,name=from,proto3" json:"from,omitempty"` // worker or replica id
+	Body isEnvelope_Body `protobuf_oneof:"body"`
+	Term uint64          `protobuf:"varint,9,opt,name=term,proto3" json:"term,omitempty"` // Raft term of the leader it comes from or goes to
+	Job  string          `protobuf:"bytes,10,opt,name=job,proto3" json:"job,omitempty"`
+	From string          `protobuf:"bytes,11,opt,name=from,proto3" json:"from,omitempty"` // worker or replica id
+	// floats that follow are bfloat16, the upper halves of float32
+	Bf16          bool `protobuf:"varint,13,opt,name=bf16,proto3" json:"bf16,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -183,6 +185,13 @@ func (x *Envelope) GetFrom() string {
 	return ""
 }
 
+func (x *Envelope) GetBf16() bool {
+	if x != nil {
+		return x.Bf16
+	}
+	return false
+}
+
 type isEnvelope_Body interface {
 	isEnvelope_Body()
 }
@@ -247,11 +256,13 @@ type Hello struct {
 	Incarnation       string                 `protobuf:"bytes,1,opt,name=incarnation,proto3" json:"incarnation,omitempty"` // new at every start of the process
 	ArithmeticVersion uint32                 `protobuf:"varint,2,opt,name=arithmetic_version,json=arithmeticVersion,proto3" json:"arithmetic_version,omitempty"`
 	Threads           uint32                 `protobuf:"varint,3,opt,name=threads,proto3" json:"threads,omitempty"`
-	Ready             bool                   `protobuf:"varint,4,opt,name=ready,proto3" json:"ready,omitempty"`     // whether it holds a state of the job
-	Step              uint64                 `protobuf:"varint,5,opt,name=step,proto3" json:"step,omitempty"`       // the state it holds
-	Plan              uint64                 `protobuf:"varint,6,opt,name=plan,proto3" json:"plan,omitempty"`       // version of the plan it follows
-	Leaving           bool                   `protobuf:"varint,7,opt,name=leaving,proto3" json:"leaving,omitempty"` // hands its blocks back
-	Problem           string                 `protobuf:"bytes,8,opt,name=problem,proto3" json:"problem,omitempty"`  // why it cannot work on the job
+	Ready             bool                   `protobuf:"varint,4,opt,name=ready,proto3" json:"ready,omitempty"`                                    // whether it holds a state of the job
+	Step              uint64                 `protobuf:"varint,5,opt,name=step,proto3" json:"step,omitempty"`                                      // the state it holds
+	Plan              uint64                 `protobuf:"varint,6,opt,name=plan,proto3" json:"plan,omitempty"`                                      // version of the plan it follows
+	Leaving           bool                   `protobuf:"varint,7,opt,name=leaving,proto3" json:"leaving,omitempty"`                                // hands its blocks back
+	Problem           string                 `protobuf:"bytes,8,opt,name=problem,proto3" json:"problem,omitempty"`                                 // why it cannot work on the job
+	UpNanos           uint64                 `protobuf:"varint,9,opt,name=up_nanos,json=upNanos,proto3" json:"up_nanos,omitempty"`                 // since its process began
+	ComputeNanos      uint64                 `protobuf:"varint,10,opt,name=compute_nanos,json=computeNanos,proto3" json:"compute_nanos,omitempty"` // of that it computed
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
@@ -340,6 +351,20 @@ func (x *Hello) GetProblem() string {
 		return x.Problem
 	}
 	return ""
+}
+
+func (x *Hello) GetUpNanos() uint64 {
+	if x != nil {
+		return x.UpNanos
+	}
+	return 0
+}
+
+func (x *Hello) GetComputeNanos() uint64 {
+	if x != nil {
+		return x.ComputeNanos
+	}
+	return 0
 }
 
 // Plan stands until one with a higher term or version replaces it.
@@ -938,7 +963,7 @@ var File_wire_proto protoreflect.FileDescriptor
 const file_wire_proto_rawDesc = "" +
 	"\n" +
 	"\n" +
-	"wire.proto\x12\tconvoy.v1\x1a\tlog.proto\"\xc7\x03\n" +
+	"wire.proto\x12\tconvoy.v1\x1a\tlog.proto\"\xdb\x03\n" +
 	"\bEnvelope\x12(\n" +
 	"\x05hello\x18\x01 \x01(\v2\x10.convoy.v1.HelloH\x00R\x05hello\x12%\n" +
 	"\x04plan\x18\x02 \x01(\v2\x0f.convoy.v1.PlanH\x00R\x04plan\x12%\n" +
@@ -952,8 +977,9 @@ const file_wire_proto_rawDesc = "" +
 	"\x04term\x18\t \x01(\x04R\x04term\x12\x10\n" +
 	"\x03job\x18\n" +
 	" \x01(\tR\x03job\x12\x12\n" +
-	"\x04from\x18\v \x01(\tR\x04fromB\x06\n" +
-	"\x04body\"\xe4\x01\n" +
+	"\x04from\x18\v \x01(\tR\x04from\x12\x12\n" +
+	"\x04bf16\x18\r \x01(\bR\x04bf16B\x06\n" +
+	"\x04body\"\xa4\x02\n" +
 	"\x05Hello\x12 \n" +
 	"\vincarnation\x18\x01 \x01(\tR\vincarnation\x12-\n" +
 	"\x12arithmetic_version\x18\x02 \x01(\rR\x11arithmeticVersion\x12\x18\n" +
@@ -962,7 +988,10 @@ const file_wire_proto_rawDesc = "" +
 	"\x04step\x18\x05 \x01(\x04R\x04step\x12\x12\n" +
 	"\x04plan\x18\x06 \x01(\x04R\x04plan\x12\x18\n" +
 	"\aleaving\x18\a \x01(\bR\aleaving\x12\x18\n" +
-	"\aproblem\x18\b \x01(\tR\aproblem\"\x93\x01\n" +
+	"\aproblem\x18\b \x01(\tR\aproblem\x12\x19\n" +
+	"\bup_nanos\x18\t \x01(\x04R\aupNanos\x12#\n" +
+	"\rcompute_nanos\x18\n" +
+	" \x01(\x04R\fcomputeNanos\"\x93\x01\n" +
 	"\x04Plan\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\x12\x16\n" +
 	"\x06leader\x18\x02 \x01(\tR\x06leader\x12\x10\n" +

@@ -45,14 +45,23 @@ func New(e *api.Envelope, data []float32) Message {
 // bulk reports whether m is of the kind that carries floats.
 func (m Message) bulk() bool { return m.GetPartial() != nil || m.GetGradient() != nil }
 
+// width is the number of bytes that a float of m takes in a frame.
+func (m Message) width() int {
+	if m.GetBf16() {
+		return 2
+	}
+	return 4
+}
+
 // Check reports what is wrong with m as a whole: no body, floats where none
-// belong, a frame longer than MaxPayload, or floats that differ from the
-// checksum. It says nothing about what the fields mean.
+// belong, a frame longer than MaxPayload, floats that differ from the checksum,
+// or more than bfloat16 where the head says so. It says nothing about what the
+// fields mean.
 func (m Message) Check() error {
 	if m.Envelope == nil || m.Body == nil {
 		return errors.New("the message has no body")
 	}
-	if total := prefixBytes + proto.Size(m.Envelope) + 4*len(m.Data); total > MaxPayload {
+	if total := prefixBytes + proto.Size(m.Envelope) + m.width()*len(m.Data); total > MaxPayload {
 		return fmt.Errorf("a message of %d bytes is longer than %d: send smaller chunks", total, MaxPayload)
 	}
 	var want uint64
@@ -66,6 +75,9 @@ func (m Message) Check() error {
 	default:
 		return nil
 	}
+	if m.GetBf16() && !floats.IsBF16(m.Data) {
+		return errors.New("floats that are no bfloat16 follow a head that says they are: round them first")
+	}
 	if got := digest.Chunk(m.Data); got != want {
 		return fmt.Errorf("checksum of %d floats is %016x, the head says %016x: build messages with bus.New", len(m.Data), got, want)
 	}
@@ -73,8 +85,9 @@ func (m Message) Check() error {
 }
 
 // Encode appends m's frame to b: the length of the head as 4 bytes, the head's
-// xxh3 as 8, the head (an Envelope), the floats; all little-endian. The floats'
-// checksum is in the head, so that no bit can change unnoticed.
+// xxh3 as 8, the head (an Envelope), the floats, of bfloat16 where the head says so
+// the upper halves; all little-endian. The floats' checksum is in the head, so that
+// no bit can change unnoticed.
 func Encode(b []byte, m Message) ([]byte, error) {
 	if err := m.Check(); err != nil {
 		return nil, err
@@ -93,6 +106,9 @@ func appendFrame(b []byte, m Message) ([]byte, error) {
 	head := b[start+prefixBytes:]
 	binary.LittleEndian.PutUint32(b[start:], uint32(len(head)))
 	binary.LittleEndian.PutUint64(b[start+lengthBytes:], digest.Bytes(head))
+	if m.GetBf16() {
+		return floats.AppendBF16(b, m.Data), nil
+	}
 	return append(b, floats.Bytes(m.Data)...), nil
 }
 
@@ -114,13 +130,13 @@ func Decode(frame []byte) (Message, error) {
 	if err := proto.Unmarshal(rest[:head], m.Envelope); err != nil {
 		return Message{}, fmt.Errorf("decode head: %w", err)
 	}
-	rest = rest[head:]
-	if len(rest)%4 != 0 {
-		return Message{}, fmt.Errorf("%d bytes follow the head: no whole number of float32", len(rest))
+	decode := floats.Decode
+	if m.GetBf16() {
+		decode = floats.DecodeBF16
 	}
-	if len(rest) > 0 {
-		m.Data = make([]float32, len(rest)/4)
-		copy(floats.Bytes(m.Data), rest)
+	var err error
+	if m.Data, err = decode(rest[head:]); err != nil {
+		return Message{}, fmt.Errorf("behind the head: %w", err)
 	}
 	if err := m.Check(); err != nil {
 		return Message{}, err

@@ -49,6 +49,7 @@ func everyKind() []Message {
 		New(&api.Envelope{Body: &api.Envelope_Partial{Partial: partial}}, []float32{1, 2, 3}),
 		New(&api.Envelope{Body: &api.Envelope_Partial{Partial: &api.Partial{Chunks: 1}}}, nil), // an evaluation
 		chunk("c1", 0, 1000),
+		New(&api.Envelope{Bf16: true, Body: &api.Envelope_Partial{Partial: &api.Partial{Low: 4, High: 8, Chunks: 1}}}, []float32{1, -2.5, float32(math.Inf(-1)), 0x1p-126}),
 		New(&api.Envelope{Body: &api.Envelope_Row{Row: &api.StepRow{Step: 4, Chain: make([]byte, 32)}}}, nil),
 		New(&api.Envelope{Body: &api.Envelope_Ack{Ack: &api.Ack{Replica: "c2", Received: 7}}}, nil),
 		New(&api.Envelope{Body: &api.Envelope_Head{Head: &api.Head{Leader: "c1", Step: 7}}}, nil),
@@ -80,6 +81,17 @@ func TestFrameCarriesEveryKind(t *testing.T) {
 	}
 }
 
+// A frame of bfloat16 is half as long.
+func TestFrameOfBF16(t *testing.T) {
+	data := make([]float32, 1000)
+	gradient := func(bf16 bool) int {
+		return len(mustEncode(t, New(&api.Envelope{Bf16: bf16, Body: &api.Envelope_Gradient{Gradient: &api.Gradient{Chunks: 1}}}, data)))
+	}
+	if full, half := gradient(false), gradient(true); full-half < 1990 || full-half > 2000 {
+		t.Errorf("1000 floats take %d bytes, and %d as bfloat16", full, half)
+	}
+}
+
 func TestEncodeAppends(t *testing.T) {
 	m := chunk("c1", 1, 3)
 	frame, err := Encode([]byte("before"), m)
@@ -95,11 +107,14 @@ func TestEncodeAppends(t *testing.T) {
 func badMessages() map[string]Message {
 	wrongSum := chunk("c1", 0, 4)
 	wrongSum.GetGradient().Checksum++
+	finer := chunk("c1", 0, 4)
+	finer.Bf16 = true
 	return map[string]Message{
 		"no envelope":         {},
 		"no body":             {Envelope: &api.Envelope{From: "c1"}},
 		"floats after a plan": {Envelope: plan(1).Envelope, Data: []float32{1}},
 		"wrong checksum":      wrongSum,
+		"no bfloat16":         finer,
 		"longer than allowed": chunk("c1", 0, MaxPayload/4),
 	}
 }

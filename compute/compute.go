@@ -23,6 +23,10 @@ type Computer struct {
 	pass *nn.Pass
 	feed *feed
 	cuts []int
+
+	planned  int         // micro-batches of the plan
+	halves   [][]float32 // right halves of sums that are rounded
+	unitCuts []int
 }
 
 // New returns a computer of a job's nodes on pool, which nobody else may use while
@@ -50,14 +54,28 @@ func assemble(j *state.Job, net *nn.Net, set *data.Set, inputs *data.Preparation
 // Plan says which nodes of step t come next, all of which have examples: Node is
 // called for each of them, in this order. What was prepared for another plan is
 // given up unless it fits.
-func (c *Computer) Plan(t int, nodes []tree.Node) { c.feed.follow(t, nodes, c.pass.Piece()) }
+func (c *Computer) Plan(t int, nodes []tree.Node) {
+	if c.job.Recipe.Simulated() > 0 {
+		c.planned = 0
+		for _, n := range nodes {
+			c.planned += n.High - n.Low
+		}
+		return
+	}
+	c.feed.follow(t, nodes, c.pass.Piece())
+}
 
 // Node computes the plan's next node. The sum of the gradients of its examples,
 // not divided by anything, goes into grad, which is as long as params; of an
 // evaluation grad may be nil and is left alone.
 func (c *Computer) Node(params []float32, t int, n tree.Node, grad []float32) state.Sums {
-	if c.job.Sequence.At(t).Evaluation {
+	switch {
+	case c.job.Recipe.Simulated() > 0:
+		return c.simulated(t, n, grad)
+	case c.job.Sequence.At(t).Evaluation:
 		return state.Sums(c.evaluate(params, t, n))
+	case c.job.Recipe.Rounds():
+		return c.rounded(params, t, n, grad)
 	}
 	return state.Sums(c.pass.Gradient(params, c.batch(t, n), grad))
 }

@@ -25,18 +25,21 @@ func Decode(b []byte) ([]float32, error) {
 		return nil, fmt.Errorf("%d bytes are no whole number of float32", len(b))
 	}
 	v := make([]float32, len(b)/4)
-	for i := range v {
-		v[i] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:]))
-	}
+	copy(Bytes(v), b)
 	return v, nil
 }
 
+// Two floats in a word: an exponent of ones, and no other, carries into the sign
+// when 1 is added to it, once the signs are masked.
+const (
+	exponents = 0x7f800000_7f800000
+	ones      = 1<<(32+23) | 1<<23
+	signs     = 1<<63 | 1<<31
+)
+
 // Finite reports whether no element of v is infinite or NaN.
 func Finite(v []float32) bool {
-	// Two at a time and without a branch for each: an exponent of ones, and no
-	// other, carries into the sign when 1 is added to it.
-	const exponents, ones = 0x7f800000_7f800000, 1<<(32+23) | 1<<23
-	const signs = 1<<63 | 1<<31
+	// Two at a time and without a branch for each.
 	if n := len(v); n%2 != 0 {
 		if math.Float32bits(v[n-1])&0x7f800000 == 0x7f800000 {
 			return false

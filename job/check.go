@@ -33,6 +33,9 @@ func (f File) Check() error {
 	if key, err := checkInput(f.Input, f.Augment); err != nil {
 		return f.Errorf(key, "%w", err)
 	}
+	if err := checkWire(f.Wire.Format, f.Wire.unit(), f.MicroBatches); err != nil {
+		return f.Errorf("wire.unit", "%w", err)
+	}
 	switch o := f.Optimizer; {
 	case o.Nesterov && o.Momentum == 0:
 		return f.Errorf("optimizer.nesterov", "optimizer.nesterov needs a momentum: set optimizer.momentum, for example to 0.9, or leave nesterov out")
@@ -115,6 +118,35 @@ func checkMicroBatches(m int) error {
 		return fmt.Errorf("micro_batches %d: want a power of two from 1 to %d", m, maxMicroBatches)
 	}
 	return nil
+}
+
+func checkWireFormat(format string) error {
+	if format != WireFloat32 && format != WireBFloat16 {
+		return fmt.Errorf("wire format %q: want %s, or %s for half the bytes", clip(format), WireFloat32, WireBFloat16)
+	}
+	return nil
+}
+
+// checkWire checks a recipe's wire: bfloat16 has a unit, float32 has none.
+func checkWire(format string, unit, m int) error {
+	if err := checkWireFormat(format); err != nil {
+		return err
+	}
+	switch {
+	case format == WireFloat32 && unit != 0:
+		return fmt.Errorf("wire.unit %d goes with wire format %s alone: leave it out", unit, WireBFloat16)
+	case format == WireBFloat16 && (unit < 1 || unit > m || unit&(unit-1) != 0):
+		return fmt.Errorf("wire.unit %d: want a power of two up to the %d micro-batches of a step", unit, m)
+	}
+	return nil
+}
+
+// unit is a recipe's: bfloat16 has one, and float32 what was written.
+func (w Wire) unit() int {
+	if w.Format == WireBFloat16 {
+		return max(w.Unit, 1)
+	}
+	return w.Unit
 }
 
 func checkAlgorithm(a string) error {

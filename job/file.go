@@ -29,8 +29,12 @@ type File struct {
 	Loss         string    // what training makes small: LossAuto, the default, is the model's own
 	Optimizer    Optimizer // default lr 0.2, biases decay too, all else 0
 	Schedule     Schedule  // default constant
-	Workers      Workers
-	Checkpoint   Checkpoint
+	Wire         Wire      // default fp32
+	// SimulateComputeMS has workers sleep so many milliseconds instead of computing
+	// their part of a step, with zeros for gradients: for measuring clusters.
+	SimulateComputeMS int
+	Workers           Workers
+	Checkpoint        Checkpoint
 	// Audit is the share of the blocks that a second worker computes too, 0 to 1,
 	// default 0; with 1 no step goes on before two workers agree. It cannot change
 	// the model.
@@ -46,6 +50,16 @@ type Source struct {
 	// Window is in how many shards at a time examples are mixed, so that a worker
 	// need not hold all of a large set; 0, the default, mixes all examples.
 	Window int
+}
+
+// Wire is how gradients travel. It is part of the recipe, since rounding changes
+// the model.
+type Wire struct {
+	Format string // WireFloat32 or WireBFloat16
+	// Unit is how many micro-batches the smallest sum on a wire of bfloat16 has, a
+	// power of two up to all of them; 0, the default, is one. Larger units
+	// compute faster and divide among fewer workers.
+	Unit int
 }
 
 // Workers bounds the number of workers. It cannot change the model.
@@ -76,6 +90,7 @@ func Default() File {
 		Input:      Input{Normalize: NormalizeAuto},
 		Optimizer:  Optimizer{LR: 0.2, DecayBiases: true},
 		Schedule:   Schedule{Type: ScheduleConstant, Gamma: defaultGamma},
+		Wire:       Wire{Format: WireFloat32},
 		Workers:    Workers{Min: 1},
 		Checkpoint: Checkpoint{Keep: 2},
 	}
@@ -214,7 +229,7 @@ func (f File) Recipe(d Data) Recipe {
 	return Recipe{
 		Model: f.Model, Auxiliary: f.Auxiliary, Layers: f.Layers, Data: d, Window: f.Data.Window, Input: f.Input, Augment: f.Augment,
 		Epochs: f.Epochs, Batch: f.Batch, MicroBatches: f.MicroBatches, Seed: f.Seed, Algorithm: f.Algorithm, Loss: f.Loss,
-		Optimizer: f.Optimizer, Schedule: f.Schedule, Wire: WireFloat32, ArithmeticVersion: ArithmeticVersion,
+		Optimizer: f.Optimizer, Schedule: f.Schedule, Wire: f.Wire.Format, WireUnit: f.Wire.unit(), SimulateComputeMS: f.SimulateComputeMS, ArithmeticVersion: ArithmeticVersion,
 	}
 }
 

@@ -66,6 +66,9 @@ var keys = []key{
 	wholeKey("schedule.warmup_epochs", func(f *File) *int { return &f.Schedule.WarmupEpochs }, 0, maxCount),
 	wholeKey("schedule.warmup_steps", func(f *File) *int { return &f.Schedule.WarmupSteps }, 0, maxCount),
 	wholeKey("schedule.scale_batch", func(f *File) *int { return &f.Schedule.ScaleBatch }, 0, maxCount),
+	textKey("wire.format", func(f *File) *string { return &f.Wire.Format }, func(f *File) error { return checkWireFormat(f.Wire.Format) }),
+	wholeKey("wire.unit", func(f *File) *int { return &f.Wire.Unit }, 0, maxMicroBatches),
+	wholeKey("simulate_compute_ms", func(f *File) *int { return &f.SimulateComputeMS }, 0, int(MaxSimulate.Milliseconds())),
 	wholeKey("workers.min", func(f *File) *int { return &f.Workers.Min }, 1, maxWorkers),
 	wholeKey("workers.max", func(f *File) *int { return &f.Workers.Max }, 0, maxWorkers),
 	wholeKey("checkpoint.every", func(f *File) *int { return &f.Checkpoint.Every }, 0, maxCount),
@@ -215,7 +218,7 @@ func truth(path string, n ast.Node) (bool, error) {
 
 // shorthands are the groups that may be written as one text, and the key which
 // that text is: data: digits is data: {name: digits}.
-var shorthands = map[string]string{"model": "model.name", "data": "data.name", "schedule": "schedule.type"}
+var shorthands = map[string]string{"model": "model.name", "data": "data.name", "schedule": "schedule.type", "wire": "wire.format"}
 
 // lookup returns the key of that path, or nil.
 func lookup(path string) *key {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"convoy/digest"
 )
@@ -35,7 +36,9 @@ type Recipe struct {
 	Loss              string    `json:"loss"`      // "auto" is the model's own
 	Optimizer         Optimizer `json:"optimizer"`
 	Schedule          Schedule  `json:"schedule"`
-	Wire              string    `json:"wire"` // format of the gradients on the wire: "fp32"
+	Wire              string    `json:"wire"`                          // format of the gradients on the wire: "fp32" or "bf16"
+	WireUnit          int       `json:"wire_unit,omitempty"`           // micro-batches of the smallest sum on a wire of bf16
+	SimulateComputeMS int       `json:"simulate_compute_ms,omitempty"` // sleep so long for a part of a step, and compute nothing
 	ArithmeticVersion int       `json:"arithmetic_version"`
 }
 
@@ -96,8 +99,29 @@ func (r Recipe) Sequence() Sequence {
 	}
 }
 
-// WireFloat32 is the wire format that sends gradients as they are.
-const WireFloat32 = "fp32"
+// The formats of gradients on the wire. Sums that go over a wire of bfloat16 are
+// rounded whether or not they do: those of at least WireUnit micro-batches, and
+// the gradient itself.
+const (
+	WireFloat32  = "fp32" // as they are
+	WireBFloat16 = "bf16" // rounded to bfloat16, half as many bytes
+)
+
+// Unit is how many micro-batches the smallest sum on the wire has: workers' shares
+// of a step are multiples of it.
+func (r Recipe) Unit() int { return max(1, r.WireUnit) }
+
+// Rounds reports whether sums are rounded for the wire.
+func (r Recipe) Rounds() bool { return r.Wire == WireBFloat16 }
+
+// MaxSimulate bounds a simulated computation.
+const MaxSimulate = 10 * time.Second
+
+// Simulated is how long a worker sleeps for its part of a step instead of
+// computing it; 0: it computes.
+func (r Recipe) Simulated() time.Duration {
+	return time.Duration(r.SimulateComputeMS) * time.Millisecond
+}
 
 // The choices of an algorithm for convolutions. They round differently, so the
 // choice is part of the recipe.
@@ -129,8 +153,11 @@ func (r Recipe) Check() error {
 	if r.ArithmeticVersion != ArithmeticVersion {
 		return fmt.Errorf("arithmetic version %d, this program has %d: run the same release everywhere", r.ArithmeticVersion, ArithmeticVersion)
 	}
-	if r.Wire != WireFloat32 {
-		return fmt.Errorf("wire format %q: this program knows %q", clip(r.Wire), WireFloat32)
+	if err := checkWire(r.Wire, r.WireUnit, r.MicroBatches); err != nil {
+		return err
+	}
+	if r.SimulateComputeMS < 0 || r.Simulated() > MaxSimulate {
+		return fmt.Errorf("simulate_compute_ms %d: want 0, for none, to %d", r.SimulateComputeMS, MaxSimulate.Milliseconds())
 	}
 	if err := checkNetwork(r.Model, r.Layers); err != nil {
 		return err

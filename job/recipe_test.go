@@ -123,7 +123,11 @@ func TestRecipeCheck(t *testing.T) {
 		want  string
 	}{
 		"arithmetic":     {func(r *Recipe) { r.ArithmeticVersion++ }, "same release"},
-		"wire":           {func(r *Recipe) { r.Wire = "bf16" }, "wire format"},
+		"wire":           {func(r *Recipe) { r.Wire = "fp16" }, "wire format"},
+		"wire unit":      {func(r *Recipe) { r.Wire, r.WireUnit = WireBFloat16, 3 }, "power of two"},
+		"wide wire unit": {func(r *Recipe) { r.Wire, r.WireUnit = WireBFloat16, 16 }, "up to the 8"},
+		"idle wire unit": {func(r *Recipe) { r.WireUnit = 1 }, "leave it out"},
+		"simulated":      {func(r *Recipe) { r.SimulateComputeMS = 10001 }, "simulate_compute_ms"},
 		"model":          {func(r *Recipe) { r.Model = "" }, "model"},
 		"model's bytes":  {func(r *Recipe) { r.Model = "a\x00b" }, "model"},
 		"a list's name":  {func(r *Recipe) { r.Model = Listed }, "list its layers"},

@@ -30,6 +30,12 @@ func (f File) YAML() []byte {
 	line("optimizer:\n  lr: %s\n  momentum: %s\n  nesterov: %t\n  weight_decay: %s\n  decay_biases: %t\n  clip_norm: %s",
 		short(o.LR), short(o.Momentum), o.Nesterov, short(o.WeightDecay), o.DecayBiases, short(o.ClipNorm))
 	f.Schedule.write(line)
+	if f.Wire != (Wire{Format: WireFloat32}) {
+		line("wire:\n  format: %s\n  unit: %d", f.Wire.Format, f.Wire.Unit)
+	}
+	if f.SimulateComputeMS != 0 {
+		line("simulate_compute_ms: %d", f.SimulateComputeMS)
+	}
 	line("workers:\n  min: %d\n  max: %d", f.Workers.Min, f.Workers.Max)
 	line("checkpoint:\n  every: %d\n  keep: %d", f.Checkpoint.Every, f.Checkpoint.Keep)
 	if f.Audit != 0 { // few jobs have it

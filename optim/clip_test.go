@@ -35,7 +35,7 @@ func TestClip(t *testing.T) {
 			for i := range sum {
 				sum[i] *= 8 // a mean of 8 examples is exact
 			}
-			if _, mean, _ := NewUpdater(pool).Mean(o, sum, sum, digest.Sums{Examples: 8}); mean != got {
+			if _, mean, _ := NewUpdater(pool).Mean(o, false, sum, sum, digest.Sums{Examples: 8}); mean != got {
 				t.Errorf("%d floats: factor %v, of the mean %v", n, got, mean)
 			}
 		}

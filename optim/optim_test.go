@@ -119,13 +119,13 @@ func TestUpdater(t *testing.T) {
 		}
 		got := make([]float32, n)
 		for _, into := range [][]float32{got, sum} {
-			g, _, finite := u.Mean(SGD{}, into, sum, digest.Sums{Loss: 1, Examples: 24})
+			g, _, finite := u.Mean(SGD{}, false, into, sum, digest.Sums{Loss: 1, Examples: 24})
 			if g != digest.OfGradient(mean, digest.Sums{Loss: 1, Examples: 24}) || !finite || !slices.Equal(into, mean) {
 				t.Error("the mean is another")
 			}
 		}
 		sum[n-1] = float32(math.Inf(1))
-		if _, _, finite := u.Mean(SGD{}, got, sum, digest.Sums{Examples: 24}); finite {
+		if _, _, finite := u.Mean(SGD{}, false, got, sum, digest.Sums{Examples: 24}); finite {
 			t.Error("an infinite mean passes for finite")
 		}
 		if g, clip := u.Gradient(SGD{ClipNorm: 1e-9}, nil, digest.Sums{Loss: 1, Examples: 3}); g != digest.OfGradient(nil, digest.Sums{Loss: 1, Examples: 3}) || clip != 1 {

@@ -29,6 +29,7 @@ type Updater struct {
 	grad           []float32
 	total          []float32 // what grad is to be, times divisor
 	divisor        float32   // 0: grad is given
+	round          bool      // grad to bfloat16
 	infinite       atomic.Bool
 	update, digest bool
 	leaves         [1 + maxSlots][]digest.Leaf // of the parameters and the slots, or of the gradient
@@ -87,12 +88,12 @@ func (u *Updater) Gradient(o SGD, grad []float32, sums digest.Sums) (g digest.Gr
 
 // Mean divides sum, that of a step's gradients, by the number of examples into
 // mean, which may be sum, and returns what Gradient would of the result, and
-// whether all of it is finite.
-func (u *Updater) Mean(o SGD, mean, sum []float32, sums digest.Sums) (g digest.Gradient, clip float32, finite bool) {
+// whether all of it is finite. With round the mean is rounded to bfloat16.
+func (u *Updater) Mean(o SGD, round bool, mean, sum []float32, sums digest.Sums) (g digest.Gradient, clip float32, finite bool) {
 	if len(mean) != len(sum) {
 		panic(fmt.Sprintf("optim: the mean of %d floats into %d", len(sum), len(mean)))
 	}
-	u.divisor, u.total = float32(sums.Examples), sum
+	u.divisor, u.total, u.round = float32(sums.Examples), sum, round
 	u.infinite.Store(false)
 	g, clip = u.Gradient(o, mean, sums)
 	u.divisor, u.total = 0, nil
@@ -122,6 +123,9 @@ func (u *Updater) leaf(i int) {
 		grad := digest.LeafAt(u.grad, i)
 		if u.divisor != 0 {
 			kernels.Divide(digest.LeafAt(u.total, i), grad, u.divisor)
+			if u.round {
+				floats.RoundBF16(grad)
+			}
 			if !floats.Finite(grad) {
 				u.infinite.Store(true)
 			}

@@ -6,6 +6,7 @@ import (
 
 	"convoy/api"
 	"convoy/digest"
+	"convoy/floats"
 	"convoy/job"
 	"convoy/state"
 	"convoy/tree"
@@ -35,7 +36,9 @@ func (n *node) digest() digest.Gradient {
 type collection struct {
 	seq    job.Sequence
 	step   int
-	floats int // of a gradient
+	floats int  // of a gradient
+	unit   int  // micro-batches of the smallest node that is taken
+	round  bool // sums to the wire's format
 	nodes  map[tree.Node]*node
 	parts  map[part]*incoming
 	wanted map[part]bool  // copies to keep
@@ -77,6 +80,8 @@ func (c *collection) add(now time.Duration, worker string, p *api.Partial, data 
 	switch {
 	case !n.Valid(c.seq.MicroBatches):
 		return 0, false, fmt.Errorf("%v is no node of the tree over %d micro-batches", n, c.seq.MicroBatches)
+	case n.High-n.Low < c.unit:
+		return 0, false, fmt.Errorf("%v is less than the %d micro-batches of a unit", n, c.unit)
 	case c.examples(n) == 0 || int(p.Examples) != c.examples(n) || p.Correct > p.Top5 || p.Top5 > p.Examples:
 		return 0, false, fmt.Errorf("node %v has %d examples, not %d with %d correct and %d within the top 5", n, c.examples(n), p.Examples, p.Correct, p.Top5)
 	case p.Chunks < 1 || int64(p.Chunks) > int64(max(c.floats, 1)):
@@ -214,6 +219,9 @@ func (c *collection) plus(left, right *node) *node {
 		total.data = make([]float32, c.floats)
 		copy(total.data, left.data)
 		tree.Add(total.data, right.data)
+		if c.round {
+			floats.RoundBF16(total.data)
+		}
 	}
 	return total
 }

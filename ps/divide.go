@@ -12,13 +12,14 @@ type rated struct {
 	each float64
 }
 
-// evenly cuts m micro-batches into contiguous ranges that differ by at most
-// one. More workers than micro-batches leave the last ones in reserve.
-func evenly(workers []rated, m int) []assignment {
+// evenly cuts m micro-batches into contiguous ranges of whole units that differ by
+// at most one. More workers than units leave the last ones in reserve.
+func evenly(workers []rated, m, unit int) []assignment {
+	m /= unit
 	n := min(len(workers), m)
 	a := make([]assignment, n)
 	for i := range a {
-		a[i] = assignment{workers[i].id, i * m / n, (i + 1) * m / n}
+		a[i] = assignment{workers[i].id, i * m / n * unit, (i + 1) * m / n * unit}
 	}
 	return a
 }
@@ -55,12 +56,12 @@ func slowest(plan []assignment, workers []rated, node float64) float64 {
 	return last
 }
 
-// divide cuts m micro-batches, a power of two, into contiguous ranges in the
-// workers' order so that the slowest worker ends as early as can be, and among
+// divide cuts m micro-batches, a power of two, into contiguous ranges of whole units
+// in the workers' order so that the slowest worker ends as early as can be, and among
 // such plans the one whose ranges cost most alike. node is the seconds that a
 // node costs on its way. A worker that would hold the others up gets nothing.
-func divide(workers []rated, m int, node float64) []assignment {
-	unit := max(1, m/maxUnits)
+func divide(workers []rated, m, unit int, node float64) []assignment {
+	unit = max(unit, m/maxUnits)
 	cost := func(w rated, low, high int) float64 {
 		if low == high {
 			return 0

@@ -58,7 +58,7 @@ func TestDivideBySpeed(t *testing.T) {
 		{"in units by speed", []float64{1, 3}, 1024, 0, "768 256"},
 	} {
 		workers := workersOf(c.each...)
-		if got := widths(workers, divide(workers, c.m, c.node)); got != c.want {
+		if got := widths(workers, divide(workers, c.m, 1, c.node)); got != c.want {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)
 		}
 	}
@@ -75,7 +75,7 @@ func TestDivideIsBest(t *testing.T) {
 		}
 		node := float64(rapid.IntRange(0, 5).Draw(t, "node"))
 		workers := workersOf(each...)
-		plan := divide(workers, m, node)
+		plan := divide(workers, m, 1, node)
 		at := 0
 		for _, a := range plan {
 			if a.low != at || a.high <= a.low {

@@ -37,17 +37,18 @@ type leader struct {
 	pending *state.Gradient // published, to be applied here
 	fan     fanout
 	log     proposals
-	headAt  time.Duration // when the last head was sent
-	timing  timing        // of the collection
-	trials  []*trial      // of the collection
-	doubted bool          // all of it was computed again: it differed from the log
-	movedAt time.Duration // when it last got anything
-	pace    time.Duration // smoothed time between two publications
+	headAt  time.Duration            // when the last head was sent
+	timing  timing                   // of the collection
+	trials  []*trial                 // of the collection
+	doubted bool                     // all of it was computed again: it differed from the log
+	waited  map[string]time.Duration // for how long workers' shares have waited for others'
+	movedAt time.Duration            // when it last got anything
+	pace    time.Duration            // smoothed time between two publications
 	lastPub time.Duration
 }
 
 func newLeader(m *Machine) *leader {
-	l := &leader{m: m, answers: map[string]*api.HeldResponse{}, acks: map[string]*api.Ack{}, ackedAt: map[string]time.Duration{}, movedAt: m.now, since: m.now, askedAt: -retryAfter}
+	l := &leader{m: m, waited: map[string]time.Duration{}, answers: map[string]*api.HeldResponse{}, acks: map[string]*api.Ack{}, ackedAt: map[string]time.Duration{}, movedAt: m.now, since: m.now, askedAt: -retryAfter}
 	l.fan.leader, l.log.leader = l, l
 	l.log.checkpoints = map[uint64]map[string]string{}
 	m.note("%s leads in term %d", m.cfg.Self, m.term)
@@ -190,6 +191,7 @@ func (l *leader) begin() {
 	k, before := l.m.keeper, l.collect
 	l.collect = newCollection(l.m.job.Sequence, k.Step(), k.GradientLen(k.Step()))
 	l.collect.rules = l.m.cfg.rules
+	l.collect.unit, l.collect.round = l.m.job.Recipe.Unit(), l.m.job.Recipe.Rounds()
 	if before != nil {
 		l.collect.speed = before.speed
 	}
@@ -200,6 +202,9 @@ func (l *leader) begin() {
 
 func (l *leader) finish() {
 	k := l.m.keeper
+	for worker, at := range l.timing.heard {
+		l.waited[worker] += l.m.now - at
+	}
 	total, shares := l.collect.total()
 	g, finite := mean(k, total)
 	if !finite {

@@ -191,6 +191,7 @@ func (m *Machine) send(subject string, e *api.Envelope, data []float32) {
 	if !m.cfg.rules.noTerms {
 		e.Term = m.term
 	}
+	e.Bf16 = len(data) > 0 && m.job.Recipe.Rounds()
 	m.do(Send{subject, bus.Message{Envelope: e, Data: data}})
 }
 

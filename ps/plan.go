@@ -72,7 +72,7 @@ func (l *leader) replan() {
 		l.m.note("%s", text)
 	}
 	even, _ := l.rate(ids)
-	l.stand(ids, l.shares(ids, evenly(even, l.m.job.Recipe.MicroBatches)), l.m.keeper.Step())
+	l.stand(ids, l.shares(ids, evenly(even, l.m.job.Recipe.MicroBatches, l.m.job.Recipe.Unit())), l.m.keeper.Step())
 }
 
 // retune has the next step's plan follow the speed of its workers, where that is
@@ -108,7 +108,7 @@ func (l *leader) shares(ids []string, given []assignment) []assignment {
 		return given
 	}
 	wire := l.wireOf(len(l.m.keeper.State().Params))
-	if better := divide(workers, l.m.job.Recipe.MicroBatches, wire); slowest(better, workers, wire) <= replanGain*slowest(given, workers, wire) {
+	if better := divide(workers, l.m.job.Recipe.MicroBatches, l.m.job.Recipe.Unit(), wire); slowest(better, workers, wire) <= replanGain*slowest(given, workers, wire) {
 		return better
 	}
 	return given

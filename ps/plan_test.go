@@ -19,7 +19,7 @@ func TestEvenPlansAreFair(t *testing.T) {
 			workers = append(workers, rated{id: fmt.Sprint("w", i)})
 		}
 		at, least, most := 0, m, 0
-		for i, a := range evenly(workers, m) {
+		for i, a := range evenly(workers, m, 1) {
 			if a.low != at || a.worker != workers[i].id {
 				t.Fatalf("range %d is %+v, want it to begin at %d", i, a, at)
 			}

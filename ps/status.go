@@ -233,7 +233,9 @@ func (r *Replica) workerStatus() []*api.WorkerStatus {
 		if why, is := inQuarantine(r.quarantined[id], w); is {
 			s.Problem = "quarantined: " + why + ": test this machine, then start the worker again"
 		}
+		s.UpSeconds, s.ComputeSeconds = time.Duration(w.hello.UpNanos).Seconds(), time.Duration(w.hello.ComputeNanos).Seconds()
 		if r.runner != nil && r.runner.machine.lead != nil {
+			s.WaitSeconds = r.runner.machine.lead.waited[id].Seconds()
 			for _, a := range r.runner.machine.lead.plan.assigned {
 				if a.worker == id {
 					s.Low, s.High = uint32(a.low), uint32(a.high)

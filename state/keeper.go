@@ -260,10 +260,10 @@ func (k *Keeper) NewRow(data []float32, sums Sums) *api.StepRow {
 }
 
 // Mean divides the sum of the gradients from state t by the number of examples into
-// mean, which may be sum, and closes the gradient that it is then. finite is
-// whether all of it is.
+// mean, which may be sum, rounds it to the wire's format, and closes the gradient
+// that it is then. finite is whether all of it is.
 func (k *Keeper) Mean(mean, sum []float32, sums Sums) (row *api.StepRow, finite bool) {
-	g, clip, finite := k.hands.Mean(k.job.SGD, mean, sum, sums)
+	g, clip, finite := k.hands.Mean(k.job.SGD, k.job.Recipe.Rounds(), mean, sum, sums)
 	return k.row(g, clip, sums), finite
 }
 

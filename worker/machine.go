@@ -64,7 +64,9 @@ type Machine struct {
 	early   []bus.Message // what came before the first state
 	problem string
 
-	computing  []tree.Node // under way
+	computing  []tree.Node   // under way
+	begunAt    time.Duration // when that began
+	spent      time.Duration // computing, all in all
 	results    results
 	wants      []*api.Want // for steps that come
 	adopt      *state.Copy // waits for the computation to end
@@ -114,6 +116,7 @@ func (m *Machine) Step(now time.Duration, ev Event) []Action {
 		m.computed(ev)
 	case Idle:
 		m.computing = nil
+		m.spent += m.now - m.begunAt
 	case Located:
 		m.located(ev.Response)
 	case Leave:
@@ -132,6 +135,7 @@ func (m *Machine) note(format string, args ...any) { m.do(Note{fmt.Sprintf(forma
 
 func (m *Machine) send(subject string, e *api.Envelope, data []float32) {
 	e.Term, e.Job, e.From = m.term, m.jobID, m.cfg.Self
+	e.Bf16 = len(data) > 0 && m.job.Recipe.Rounds()
 	m.do(Send{subject, bus.Message{Envelope: e, Data: data}})
 }
 
@@ -153,6 +157,7 @@ func (m *Machine) hello(leaving bool) {
 	h := &api.Hello{
 		Incarnation: m.cfg.Incarnation, ArithmeticVersion: job.ArithmeticVersion, Threads: uint32(m.cfg.Threads),
 		Plan: m.plan.version, Leaving: leaving, Problem: m.problem,
+		UpNanos: uint64(m.now), ComputeNanos: uint64(m.spent),
 	}
 	if m.keeper != nil {
 		h.Ready, h.Step = true, uint64(m.keeper.Step())
@@ -217,11 +222,11 @@ func (m *Machine) compute() {
 	if t >= m.job.Sequence.Len() || m.plan.leader == "" || m.problem != "" || t < m.plan.step {
 		return
 	}
-	nodes := m.results.due(m.job.Sequence, m.plan.low, m.plan.high)
+	nodes := m.results.due(m.job.Sequence, m.plan.low, m.plan.high, m.job.Recipe.Unit())
 	if len(nodes) == 0 {
 		return
 	}
-	m.computing = nodes
+	m.computing, m.begunAt = nodes, m.now
 	m.do(Compute{Step: t, Nodes: nodes, State: m.keeper.State()})
 }
 

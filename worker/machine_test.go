@@ -433,7 +433,7 @@ func TestDue(t *testing.T) {
 		for _, n := range c.done {
 			r.add(Computed{Step: c.step, Node: n})
 		}
-		if got := r.due(seq, c.low, c.high); !slices.Equal(got, c.want) {
+		if got := r.due(seq, c.low, c.high, 1); !slices.Equal(got, c.want) {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
 	}

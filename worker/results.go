@@ -40,8 +40,8 @@ func (r *results) add(c Computed) {
 }
 
 // due returns the nodes of [low, high), and of what was wanted, that are not
-// done and have examples.
-func (r *results) due(seq job.Sequence, low, high int) []tree.Node {
+// done and have examples; those of units of micro-batches.
+func (r *results) due(seq job.Sequence, low, high, unit int) []tree.Node {
 	open := make([]bool, seq.MicroBatches)
 	for i := range open {
 		open[i] = i >= low && i < high
@@ -50,6 +50,9 @@ func (r *results) due(seq job.Sequence, low, high int) []tree.Node {
 		for i := n.Low; i < n.High; i++ {
 			open[i] = true
 		}
+	}
+	for i := range open { // whole units, whatever was asked for
+		open[i] = open[i] || slices.Contains(open[i/unit*unit:(i/unit+1)*unit], true)
 	}
 	for _, d := range r.done {
 		for i := d.Node.Low; i < d.Node.High; i++ {
