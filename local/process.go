@@ -117,6 +117,15 @@ func (c *Cluster) Running(name string) bool {
 	return err == nil && p.running()
 }
 
+// Pid is the system's number of the process, which runs or has run.
+func (c *Cluster) Pid(name string) (int, error) {
+	p, err := c.process(name)
+	if err != nil {
+		return 0, err
+	}
+	return p.cmd.Process.Pid, nil
+}
+
 // Kill ends a process as a crash does, with SIGKILL, and waits for its end.
 func (c *Cluster) Kill(name string) error { return c.end(name, syscall.SIGKILL) }
 

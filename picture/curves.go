@@ -59,6 +59,11 @@ func Curves(runs []Run, format string) ([]byte, error) {
 	}
 	accuracy.Legend.Left, accuracy.Legend.Top = false, false
 	loss.Y.Min = 0
+	return pair(loss, accuracy, format)
+}
+
+// pair draws two panels beside each other.
+func pair(left, right *plot.Plot, format string) ([]byte, error) {
 	canvas, encode, err := canvasOf(format)
 	if err != nil {
 		return nil, err
@@ -68,9 +73,9 @@ func Curves(runs []Run, format string) ([]byte, error) {
 	page.Fill(page.Rectangle.Path())
 	page = draw.Crop(page, vg.Points(12), -vg.Points(16), vg.Points(12), -vg.Points(12))
 	tiles := draw.Tiles{Rows: 1, Cols: 2, PadX: vg.Points(28)}
-	panels := plot.Align([][]*plot.Plot{{loss, accuracy}}, tiles, page)
-	loss.Draw(panels[0][0])
-	accuracy.Draw(panels[0][1])
+	panels := plot.Align([][]*plot.Plot{{left, right}}, tiles, page)
+	left.Draw(panels[0][0])
+	right.Draw(panels[0][1])
 	return encode()
 }
 
@@ -147,8 +152,7 @@ func addAccuracy(p *plot.Plot, r Run, c color.RGBA) error {
 	if err != nil {
 		return err
 	}
-	line.Color, line.Width = c, vg.Points(1.6)
-	points.Color, points.Shape, points.Radius = c, draw.CircleGlyph{}, vg.Points(3)
+	style(line, points, c)
 	p.Add(line, points)
 	p.Legend.Add(r.Name, line, points)
 	return nil

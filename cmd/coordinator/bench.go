@@ -21,7 +21,7 @@ func benchCommand() *cobra.Command {
 		`These commands measure on random data, without a cluster: a worker's whole
 training step, and each layer's kernels beside what the processor can do at most.
 docs/benchmarks.md has the figures of the reference machine beside PyTorch's.`,
-		benchStepCommand(), benchKernelsCommand())
+		benchStepCommand(), benchKernelsCommand(), benchScalingCommand())
 }
 
 func benchStepCommand() *cobra.Command {
