@@ -106,6 +106,11 @@ accuracy-torch: build ## losses and accuracy on PHOTOGRAPHS beside PyTorch's
 	bench/torch/install.sh
 	go run ./bench/accuracy --data-dir "$(PHOTOGRAPHS)" examples/cifar-vgg.yaml
 
+.PHONY: reliability
+reliability: build ## docs/reliability.md: what faults and replication cost, beside PyTorch's DDP, an hour
+	bench/torch/install.sh
+	go run ./bench/reliability --only "$(PARTS)"
+
 .PHONY: images
 images: ## the images convoy-coordinator, convoy-worker and convoy-nats
 	deploy/images.sh
