@@ -28,6 +28,7 @@ import (
 	"convoy/client"
 	"convoy/coordinator"
 	"convoy/data"
+	"convoy/local/link"
 	"convoy/ps"
 	"convoy/worker"
 )
@@ -36,6 +37,7 @@ import (
 type Config struct {
 	Replicas    int // 0 means 1; with 1 everything is in one process and opens no socket
 	Workers     int
+	Links       bool  // replicas reach NATS over links that CutNATS cuts
 	Threads     int   // of each worker; 0 means 1
 	ChunkFloats int   // of a chunk on the wire; 0 means the default
 	DataMemory  int64 // bytes of shards that a worker holds, and keeps on disk; 0 means the default
@@ -60,6 +62,7 @@ type Cluster struct {
 	nats     *embedded.Server
 	natsPort int
 	peers    []coordinator.Peer
+	links    map[string]*link.Proxy      // of replicas to NATS, where Config.Links is set
 	joined   map[string]coordinator.Peer // replicas added to the running cluster
 	replicas map[string]*process
 	workers  map[string]*process
@@ -81,7 +84,7 @@ func Start(t testing.TB, cfg Config) *Cluster {
 	t.Helper()
 	cfg.Replicas, cfg.Threads, cfg.Patience = max(cfg.Replicas, 1), max(cfg.Threads, 1), cmp.Or(cfg.Patience, patience)
 	c := &Cluster{
-		t: t, cfg: cfg, dir: t.TempDir(), log: zap.NewNop(), joined: map[string]coordinator.Peer{},
+		t: t, cfg: cfg, dir: t.TempDir(), log: zap.NewNop(), joined: map[string]coordinator.Peer{}, links: map[string]*link.Proxy{},
 		replicas: map[string]*process{}, workers: map[string]*process{},
 	}
 	if os.Getenv("CLUSTERTEST_LOG") != "" {
@@ -136,7 +139,7 @@ func (c *Cluster) startReplica(cfg coordinator.Config, apiListener, raftListener
 	c.t.Helper()
 	cfg.Cluster, cfg.Dir = clusterName, filepath.Join(c.dir, cfg.ID)
 	cfg.Listener, cfg.RaftListener = apiListener, raftListener
-	cfg.NATS, cfg.Log, cfg.ChunkFloats = []string{c.nats.ClientURL()}, c.log, c.cfg.ChunkFloats
+	cfg.NATS, cfg.Log, cfg.ChunkFloats = []string{c.natsFor(cfg.ID)}, c.log, c.cfg.ChunkFloats
 	server, err := coordinator.Open(cfg)
 	c.must(err, "open replica %s", cfg.ID)
 	c.replicas[cfg.ID] = run(server.Run)
@@ -389,6 +392,9 @@ func (c *Cluster) stop() {
 		if err := c.client.Close(); err != nil {
 			c.t.Errorf("close the client: %v", err)
 		}
+	}
+	for _, l := range c.links {
+		c.must(l.Close(), "close a link")
 	}
 	if c.nats != nil {
 		c.nats.Shutdown()

@@ -9,6 +9,7 @@ import (
 	"convoy/api"
 	"convoy/client"
 	"convoy/coordinator"
+	"convoy/local/link"
 	"convoy/ps"
 )
 
@@ -103,4 +104,32 @@ func (c *Cluster) change(what string, do func(context.Context) (*api.ClusterStat
 	defer cancel()
 	_, err := do(ctx)
 	c.must(err, "%s", what)
+}
+
+// natsFor is where a replica reaches NATS.
+func (c *Cluster) natsFor(id string) string {
+	c.t.Helper()
+	if !c.cfg.Links {
+		return c.nats.ClientURL()
+	}
+	l := c.links[id]
+	if l == nil {
+		var err error
+		l, err = link.Listen("127.0.0.1:0", trimScheme(c.nats.ClientURL()), link.Options{})
+		c.must(err, "link of %s to NATS", id)
+		c.links[id] = l
+	}
+	return "nats://" + l.Addr()
+}
+
+// CutNATS takes NATS away from a replica, and MendNATS gives it back.
+func (c *Cluster) CutNATS(id string) { c.links[id].Set(func(string) link.Fate { return link.Cut }) }
+
+// MendNATS gives a replica NATS back.
+func (c *Cluster) MendNATS(id string) { c.links[id].Set(func(string) link.Fate { return link.Pass }) }
+
+// WaitLeaderBut waits until another replica than id leads.
+func (c *Cluster) WaitLeaderBut(id string) {
+	c.t.Helper()
+	c.eventually("leader but "+id, func(context.Context) bool { return c.Leader() != id })
 }

@@ -30,25 +30,35 @@ func TestMembersChangeNothing(t *testing.T) {
 			c.WaitVoter(c.AddReplica())
 		}},
 		{"leadership goes round", func(c *Cluster, job string) {
-			for i, id := range []string{"r1", "r2", "r3", ""} {
-				c.TransferLeader(id)
-				c.WaitStep(job, 30+10*i)
+			for _, id := range []string{"r1", "r2", "r3", ""} {
+				if led := c.TransferLeader(id); id != "" && led != id {
+					c.t.Errorf("%s leads, want %s", led, id)
+				}
+				c.WaitMore(job)
 			}
 		}},
+		{"the leader alone loses NATS, and gets it back", func(c *Cluster, job string) {
+			id := c.Leader()
+			c.CutNATS(id)
+			c.WaitLeaderBut(id)
+			c.WaitMore(job)
+			c.MendNATS(id)
+			c.WaitMore(job)
+		}},
 		{"all replicas restart, one after the other", func(c *Cluster, job string) {
-			for i, id := range []string{"r1", "r2", "r3"} {
+			for _, id := range []string{"r1", "r2", "r3"} {
 				c.StopReplica(id)
 				c.Restart(id)
 				c.WaitLevel(id, job)
-				c.WaitStep(job, 30+10*i)
+				c.WaitMore(job)
 			}
 		}},
 		{"all replicas crash, one after the other", func(c *Cluster, job string) {
-			for i, id := range []string{"r1", "r2", "r3"} {
+			for _, id := range []string{"r1", "r2", "r3"} {
 				c.Kill(id)
 				c.Restart(id)
 				c.WaitLevel(id, job)
-				c.WaitStep(job, 30+10*i)
+				c.WaitMore(job)
 			}
 		}},
 		{"all replicas are replaced by others", func(c *Cluster, _ string) {
@@ -60,12 +70,11 @@ func TestMembersChangeNothing(t *testing.T) {
 	}
 	for _, s := range stories {
 		t.Run(s.name, func(t *testing.T) {
-			c := Start(t, Config{Replicas: 3, Workers: 2, ChunkFloats: 4096})
+			c := Start(t, Config{Replicas: 3, Workers: 2, Links: true, ChunkFloats: 4096})
 			job := c.Submit(long, Small())
 			c.WaitStep(job, 20)
 			s.story(c, job)
-			told := int(c.Status(job).Committed)
-			records[s.name] = c.record(job, told+20)
+			records[s.name] = c.record(job, int(c.Status(job).Committed)+20)
 		})
 	}
 	most := 0
@@ -82,6 +91,12 @@ func TestMembersChangeNothing(t *testing.T) {
 			}
 		}
 	}
+}
+
+// WaitMore waits until a job has gone on by ten steps from where it is.
+func (c *Cluster) WaitMore(job string) {
+	c.t.Helper()
+	c.WaitStep(job, int(c.Status(job).Step)+10)
 }
 
 // record lets a job commit n steps, cancels it, and returns its ledger.
