@@ -43,6 +43,7 @@ type fake struct {
 	model    []byte
 	health   *health.Server
 	breaks   int // model and row streams to break in the middle
+	keeper   *keeper
 }
 
 func (f *fake) call() error {
@@ -147,6 +148,9 @@ func dialFakes(t *testing.T, timeout time.Duration, servers ...*fake) *Client {
 		f.health = health.NewServer()
 		s := grpc.NewServer()
 		api.RegisterJobsServer(s, f)
+		if f.keeper != nil {
+			api.RegisterReplicasServer(s, f.keeper)
+		}
 		grpc_health_v1.RegisterHealthServer(s, f.health)
 		served := make(chan error, 1)
 		go func() { served <- s.Serve(l) }()
