@@ -40,7 +40,7 @@ type leader struct {
 	headAt  time.Duration            // when the last head was sent
 	timing  timing                   // of the collection
 	trials  []*trial                 // of the collection
-	doubted bool                     // all of it was computed again: it differed from the log
+	doubted bool                     // others compute all of it too: it cannot be taken as it is
 	waited  map[string]time.Duration // for how long workers' shares have waited for others'
 	movedAt time.Duration            // when it last got anything
 	pace    time.Duration            // smoothed time between two publications
@@ -202,11 +202,12 @@ func (l *leader) begin() {
 
 func (l *leader) finish() {
 	k := l.m.keeper
-	for worker, at := range l.timing.heard {
-		l.waited[worker] += l.m.now - at
-	}
 	total, shares := l.collect.total()
 	g, finite := mean(k, total)
+	if !finite && l.doubt(false) {
+		l.m.note("step %d: the gradient or the loss is not finite: others compute it too", k.Step())
+		return
+	}
 	if !finite {
 		l.log.fail("diverged at step %d: the gradient or the loss is not finite; lower the learning rate and submit again", k.Step())
 		return
@@ -220,12 +221,15 @@ func (l *leader) finish() {
 		}
 	}
 	if want, ok := l.inLog(k.Step()); ok && !bytes.Equal(want[:], row.ChainNext) {
-		if l.doubt() {
+		if l.doubt(true) {
 			l.m.note("step %d computed again by %s gives another result than the log has: others compute it too", k.Step(), strings.Join(row.Workers, ", "))
 		} else {
 			l.suspect(fmt.Sprintf("two workers' results give chain %x, the log has %s", row.ChainNext, want))
 		}
 		return
+	}
+	for worker, at := range l.timing.heard {
+		l.waited[worker] += l.m.now - at
 	}
 	l.overtaken()
 	l.ready = g

@@ -255,9 +255,10 @@ func (l *leader) byRecord(n tree.Node, groups [][]string) (wrong string) {
 	return ""
 }
 
-// doubt has other workers compute all of a step again whose outcome is not what
-// the log recorded, and reports false where that was done already.
-func (l *leader) doubt() bool {
+// doubt has other workers compute all of a step whose outcome cannot be taken as
+// it is, and reports false where that was done already. must says that a worker
+// alone does not settle it.
+func (l *leader) doubt(must bool) bool {
 	if l.doubted {
 		return false
 	}
@@ -268,7 +269,7 @@ func (l *leader) doubt() bool {
 			t = l.newTrial(n)
 		}
 		if !t.agreed {
-			t.waits, t.must, t.differs, t.over, t.since = true, true, false, false, l.m.now
+			t.waits, t.must, t.differs, t.over, t.since = true, must, false, false, l.m.now
 		}
 	}
 	return true

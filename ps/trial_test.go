@@ -1,6 +1,7 @@
 package ps
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -268,6 +269,41 @@ func TestALogThatCannotBeReproduced(t *testing.T) {
 		t.Errorf("a worker alone ends the job too early: %v", e)
 	}
 	if e := endOf(alone.pass(2 * second)); e.GetJobSuspect() == nil || !strings.Contains(e.GetJobSuspect().Evidence, "no second worker came") {
+		t.Errorf("a worker alone: %v", e)
+	}
+}
+
+// A step that is not finite is computed by others too before the job fails: a
+// machine may be wrong. A worker alone is believed.
+func TestAGradientThatIsNotFinite(t *testing.T) {
+	s := newTale(t, 3, nil) // [0,1) [1,2) [2,4)
+	s.next()
+	s.pass(tickEvery)
+	bad := s.result("w1", tree.Node{Low: 0, High: 1}, false)
+	bad.Data[3] = float32(math.Inf(1))
+	s.step(bad)
+	s.brings("w2", 1, 2)
+	got := append(s.brings("w3", 2, 4), s.pass(tickEvery)...)
+	if e := endOf(got); e != nil {
+		t.Fatalf("the job ends at once: %v", e)
+	}
+	var rows []*api.Envelope_Row
+	for _, id := range []string{"w2", "w3", "w2", "w1"} {
+		for _, n := range []tree.Node{{Low: 0, High: 1}, {Low: 2, High: 4}, {Low: 1, High: 2}} {
+			if s.m.keeper.Step() == 1 {
+				rows = append(rows, bodies[*api.Envelope_Row](s.step(s.result(id, n, false)))...)
+			}
+		}
+	}
+	if _, is := s.m.isQuarantined("w1"); !is || len(rows) != 1 {
+		t.Errorf("w1 in quarantine: %v, %d rows; %q", is, len(rows), s.notes)
+	}
+
+	alone := newTale(t, 1, nil)
+	bad = alone.result("w1", tree.Node{Low: 0, High: 4}, false)
+	bad.Data[3] = float32(math.NaN())
+	alone.step(bad)
+	if e := endOf(alone.pass(2 * tickEvery)); !strings.Contains(e.GetJobFailed().GetReason(), "diverged at step 0") {
 		t.Errorf("a worker alone: %v", e)
 	}
 }
