@@ -59,9 +59,12 @@ func (l *leader) eligible() []string {
 func (l *leader) replan() {
 	l.forget()
 	ids := l.eligible()
-	least := int(l.m.record.Submit.WorkersMin)
-	if len(ids) == 0 || (l.plan.version == 0 && len(ids) < least) {
-		l.plan.waiting = fmt.Sprintf("waiting for workers: %d of %d are ready", len(ids), max(least, 1))
+	least := 1
+	if l.plan.version == 0 && l.m.record.Committed == 0 && l.m.keeper.Step() == 0 { // a job that goes on does so with whoever is left
+		least = max(least, int(l.m.record.Submit.WorkersMin))
+	}
+	if len(ids) < least {
+		l.plan.waiting = fmt.Sprintf("waiting for workers: %d of %d are ready", len(ids), least)
 		return
 	}
 	l.plan.waiting = ""

@@ -158,6 +158,7 @@ func TestJobWaitsForItsWorkers(t *testing.T) {
 	}
 	c.KillWorker("w1")
 	c.StopWorker("w3")
+	c.Kill(c.Leader()) // the next one does not wait for three either
 	if got, want := c.WaitDone(job).Digest, reference(t); got != want {
 		t.Errorf("digest %s, want %s", got, want)
 	}
