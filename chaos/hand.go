@@ -69,6 +69,9 @@ func (h *hand) prepare() error {
 		if h.marks.ended() {
 			return errOver
 		}
+		if err := h.cluster.Fallen(); err != nil {
+			return err
+		}
 		whole, why := h.whole(ctx)
 		if whole {
 			return nil

@@ -317,7 +317,7 @@ func (c *Cluster) await(ctx context.Context, what string, look func(context.Cont
 	defer tick.Stop()
 	for {
 		there, why := look(ctx)
-		if err := c.fallen(); err != nil {
+		if err := c.Fallen(); err != nil {
 			return err
 		}
 		if there {

@@ -200,8 +200,8 @@ func (c *Cluster) Restart(name string) error {
 	return c.run(name, p.path, p.args...)
 }
 
-// fallen is an error where a process has ended by itself.
-func (c *Cluster) fallen() error {
+// Fallen is an error where a process has ended by itself.
+func (c *Cluster) Fallen() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var errs []error
