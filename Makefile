@@ -104,7 +104,7 @@ bench-torch: build ## docs/benchmarks.md: Convoy and PyTorch in turn on two core
 .PHONY: accuracy-torch
 accuracy-torch: build ## losses and accuracy on PHOTOGRAPHS beside PyTorch's
 	bench/torch/install.sh
-	go run ./bench/accuracy --data-dir "$(PHOTOGRAPHS)" examples/cifar-vgg.yaml examples/cifar-nin.yaml
+	go run ./bench/accuracy --data-dir "$(PHOTOGRAPHS)" examples/cifar-vgg.yaml examples/cifar-nin.yaml examples/cifar-googlenet.yaml
 
 .PHONY: reliability
 reliability: build ## docs/reliability.md: what faults and replication cost, beside PyTorch's DDP, an hour
