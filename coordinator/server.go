@@ -228,7 +228,7 @@ func (s *Server) Run(ctx context.Context) error {
 	group.Go(func() error {
 		defer cancel()
 		if err := s.replica.Run(ctx); err != nil && ctx.Err() == nil {
-			return fmt.Errorf("replica %s: %w", s.cfg.ID, err)
+			return err
 		}
 		return nil
 	})

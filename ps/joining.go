@@ -108,7 +108,9 @@ const (
 // a leader whom a majority has just confirmed knows who is a member.
 func (r *Replica) watchRemoval(ctx context.Context) {
 	known := map[string]Member{}
-	was := false // a member: one that never was waits to be added
+	// Whether it was a member: one that never was waits to be added, as does one
+	// that is to join anew.
+	was := !r.cfg.Raft.Join && len(r.Members()) > 0
 	var lonely time.Time
 	for ticker := time.NewTicker(removalEvery); ; {
 		select {

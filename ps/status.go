@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/grpc/status"
+
 	"convoy/api"
 	"convoy/job"
 )
@@ -198,7 +200,7 @@ func (r *Replica) Status(ctx context.Context) *api.ClusterStatus {
 func (r *Replica) askStatus(ctx context.Context, m Member, s *api.ReplicaStatus, active string) {
 	answer, err := r.heldBy(ctx, m, &api.HeldRequest{Job: active, Complete: !m.Voter})
 	if err != nil {
-		s.Problem = "does not answer: " + err.Error()
+		s.Problem = "does not answer: " + status.Convert(err).Message()
 		return
 	}
 	s.Reachable, s.Nats = true, answer.Nats

@@ -17,26 +17,20 @@ import (
 // member is a coordinator of a cluster that grows, in this process.
 type member struct {
 	*coordinator.Server
-	name string // ID=grpc/raft
 	stop context.CancelFunc
 	err  chan error
 }
 
-// begin starts a coordinator, the first of a cluster with join "".
-func begin(t *testing.T, id, join, nats string, listeners [2]net.Listener) *member {
+// begin starts a coordinator.
+func begin(t *testing.T, cfg coordinator.Config, listeners [2]net.Listener) *member {
 	t.Helper()
-	cfg := coordinator.Config{ID: id, Dir: t.TempDir(), Listener: listeners[0], RaftListener: listeners[1]}
-	if join == "" {
-		cfg.Embedded = &embedded.Options{}
-	} else {
-		cfg.Join, cfg.NATS = []string{join}, []string{nats}
-	}
+	cfg.Listener, cfg.RaftListener = listeners[0], listeners[1]
 	s, err := coordinator.Open(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	m := &member{s, id + "=" + pair(listeners), stop, make(chan error, 1)}
+	m := &member{s, stop, make(chan error, 1)}
 	go func() { m.err <- s.Run(ctx) }()
 	return m
 }
@@ -57,7 +51,7 @@ func listeners(t *testing.T) (l [2]net.Listener) {
 // TestMembersOnTheCommandLine grows a cluster from one coordinator to two, hands
 // leadership over, and shrinks it again, as an operator does.
 func TestMembersOnTheCommandLine(t *testing.T) {
-	one := begin(t, "a", "", "", listeners(t))
+	one := begin(t, coordinator.Config{ID: "a", Dir: t.TempDir(), Embedded: &embedded.Options{}}, listeners(t))
 	defer func() {
 		one.stop()
 		<-one.err
@@ -86,7 +80,8 @@ func TestMembersOnTheCommandLine(t *testing.T) {
 	say(a, `"b": want id=grpc-host:port/raft-host:port`, "cluster add b")
 	say(a, `"0.0.0.0:7070" is no address that others can reach`, "cluster add c=0.0.0.0:7070/h:1")
 	say(a, "^coordinator b does not vote yet", "cluster transfer-leader b")
-	two := begin(t, "b", a, one.NATSURL(), later)
+	b := coordinator.Config{ID: "b", Dir: t.TempDir(), Join: []string{a}, NATS: []string{one.NATSURL()}}
+	two := begin(t, b, later)
 	say(a, "^coordinator b votes in cluster convoy: two vote, and the loss of either", add+" --wait")
 	say(two.Addr(), "(?s)leader a.*\na .* voter .*\nb .* voter ", "cluster status")
 	say(two.Addr(), "^coordinator b leads cluster convoy in term", "cluster transfer-leader b")
@@ -96,5 +91,9 @@ func TestMembersOnTheCommandLine(t *testing.T) {
 	say(a, "^coordinator b is no member of cluster convoy any more: one votes", "cluster remove b")
 	if err := <-two.err; !errors.Is(err, ps.ErrRemoved) {
 		t.Errorf("the coordinator that was removed ended with %v", err)
+	}
+	b.Join = nil // started again as if nothing had been
+	if err := <-begin(t, b, listeners(t)).err; !errors.Is(err, ps.ErrRemoved) {
+		t.Errorf("the coordinator that was removed, started again, ended with %v", err)
 	}
 }
