@@ -87,6 +87,9 @@ type logStore struct {
 }
 
 func openLog(dir string, logger *hcLog) (*logStore, error) {
+	if err := finishRotation(dir); err != nil {
+		return nil, err
+	}
 	index := &metadb.BoltMetaDB{}
 	store, err := raftwal.Open(dir, raftwal.WithMetaStore(index), raftwal.WithSegmentSize(segmentBytes), raftwal.WithLogger(logger.Named("wal")))
 	if err != nil {
