@@ -172,11 +172,12 @@ func TestRecordsOfFolders(t *testing.T) {
 }
 
 // TestRecordsOfClusters: a cluster's job is verified with what comes over the wire
-// (recipe, rows, checkpoint, manifest and shards), and compared with a folder.
+// (recipe, rows, checkpoint, manifest and shards), gradients rounded on theirs, and
+// compared with itself.
 func TestRecordsOfClusters(t *testing.T) {
 	c := clustertest.Start(t, clustertest.Config{Replicas: 3, Workers: 2})
 	set := clustertest.Sharded()
-	id := c.Submit("model: lenet\ndata: small\nepochs: 2\nbatch: 10\noptimizer: {lr: 0.5, momentum: 0.5}\n", set)
+	id := c.Submit("model: lenet\ndata: small\nepochs: 2\nbatch: 10\noptimizer: {lr: 0.5, momentum: 0.5}\nwire: bf16\n", set)
 	c.WaitDone(id)
 	steps := 2 * ((set.Manifest.Train+9)/10 + 1)
 	at := []string{"--addr", c.Addresses()}
