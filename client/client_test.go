@@ -44,6 +44,7 @@ type fake struct {
 	health   *health.Server
 	breaks   int // model and row streams to break in the middle
 	keeper   *keeper
+	members  []string // addresses, as Cluster tells them
 }
 
 func (f *fake) call() error {
