@@ -124,7 +124,7 @@ func (p *Point) shares(before, after *api.ClusterStatus) {
 		}
 	}
 	if all > 0 {
-		p.Compute, p.Wait = compute/all, wait/all
+		p.Compute, p.Wait = compute/all, max(0, wait/all) // another leader counts from 0
 		p.Communication = max(0, 1-p.Compute-p.Wait)
 	}
 }

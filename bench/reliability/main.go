@@ -43,6 +43,7 @@ type settings struct {
 	document, raw       string
 	strikes             int
 	alternations        int
+	rounds              int
 	seconds             float64
 	machine             report.Machine
 }
@@ -70,12 +71,13 @@ func run(ctx context.Context) error {
 	flag.StringVar(&s.raw, "raw", "docs/reliability", "folder of the raw figures")
 	flag.IntVar(&s.strikes, "strikes", 20, "how often each fault strikes")
 	flag.IntVar(&s.alternations, "alternations", 5, "how often each of two that are compared is measured")
+	flag.IntVar(&s.rounds, "rounds", 3, "how often each cluster is measured")
 	flag.Float64Var(&s.seconds, "seconds", 5, "time of each measurement of a cluster's speed")
 	flag.BoolVar(&s.machine.Disturbed, "disturbed", false, "take what is measured while other processes use the cores")
 	flag.Parse()
 	s.machine.Threads = 2
-	if flag.NArg() > 0 || s.strikes < 1 || s.alternations < 1 || s.seconds < 1 {
-		return errors.New("want flags alone, at least one strike and alternation, and at least one second; see --help")
+	if flag.NArg() > 0 || s.strikes < 1 || s.alternations < 1 || s.rounds < 1 || s.seconds < 1 {
+		return errors.New("want flags alone, at least one strike, alternation and round, and at least one second; see --help")
 	}
 	s.only = strings.FieldsFunc(*only, func(r rune) bool { return r == ',' || r == ' ' })
 	for _, n := range s.only {

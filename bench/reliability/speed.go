@@ -36,9 +36,9 @@ func (l speedLine) rates() []float64 {
 }
 
 // speeds measures all lines in turn.
-func (s settings) speeds(ctx context.Context, part string, rounds int, lines []speedLine) error {
+func (s settings) speeds(ctx context.Context, part string, lines []speedLine) error {
 	f := speedsFile{Origin: report.NewOrigin("go run ./bench/reliability --only " + part), Lines: lines}
-	for range rounds {
+	for range s.rounds {
 		for i := range f.Lines {
 			p, err := s.speed(ctx, f.Lines[i])
 			if err != nil {
@@ -71,8 +71,6 @@ func (s settings) speed(ctx context.Context, l speedLine) (scaling.Point, error)
 	return r.Points[0], nil
 }
 
-const rounds = 3
-
 // replicas measures what replication costs, with the workers' threads on two cores.
 func (s settings) replicas(ctx context.Context) error {
 	var lines []speedLine
@@ -87,7 +85,7 @@ func (s settings) replicas(ctx context.Context) error {
 		add("alexnet", batch, "fp32", 0, 1, 3)
 		add("alexnet", batch, "bf16", 4, 1, 3)
 	}
-	return s.speeds(ctx, "replicas", rounds, lines)
+	return s.speeds(ctx, "replicas", lines)
 }
 
 func (s settings) replicasTable(origins *report.Table) (string, error) {
@@ -126,7 +124,7 @@ func (s settings) microBatches(ctx context.Context) error {
 	for _, m := range []int{1, 8, 32} {
 		lines = append(lines, speedLine{Model: "alexnet", Batch: 32, MicroBatches: m, Wire: "fp32", Replicas: 1, Workers: 1, Threads: 2})
 	}
-	return s.speeds(ctx, "micro-batches", rounds, lines)
+	return s.speeds(ctx, "micro-batches", lines)
 }
 
 func (s settings) microBatchesTable(origins *report.Table) (string, error) {
@@ -155,7 +153,7 @@ func (s settings) coordination(ctx context.Context) error {
 	for _, n := range []int{1, 4, 16, 64} {
 		lines = append(lines, speedLine{Model: "lenet-relu", Batch: 256, MicroBatches: 64, Wire: "fp32", SimulateMS: 50, Replicas: 3, Workers: n, Threads: 1})
 	}
-	return s.speeds(ctx, "coordination", rounds, lines)
+	return s.speeds(ctx, "coordination", lines)
 }
 
 func (s settings) coordinationTable(origins *report.Table) (string, error) {
