@@ -109,14 +109,18 @@ func (k *simWorker) fetchState(a worker.FetchState) {
 			return nil
 		}
 		c := r.machine.Keeper().Copy()
+		strange := false
 		if k.foreign && c.Step > 0 {
 			k.w.trace("%v: %s joins at state %d of another history", k.w.now, k.id, c.Step)
-			k.foreign, k.strange = false, true
+			k.foreign, strange = false, true
 			k.w.struck++
 			c.State.Params[3] += 1
 			c.Chain[0]++
 		}
-		return func() { k.step(worker.FetchedState{Job: a.Job, Copy: c}) }
+		return func() {
+			k.strange = k.strange || strange
+			k.step(worker.FetchedState{Job: a.Job, Copy: c})
+		}
 	}, func() { k.step(worker.FetchedState{Job: a.Job, Err: errNobody}) })
 }
 
