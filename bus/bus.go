@@ -56,6 +56,8 @@ type Stats struct {
 	Lost      uint64 // messages that Publish took and could not send
 	Dropped   uint64 // messages that arrived for a subscriber whose queue was full
 	Malformed uint64 // messages that arrived and were not whole
+	// SentBytes and ReceivedBytes are of frames; within a process nothing is sent.
+	SentBytes, ReceivedBytes uint64
 }
 
 // ReplicaIn is where a replica receives partials and acknowledgements.

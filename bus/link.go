@@ -108,7 +108,9 @@ func (n *NATS) sendOne(l *link, frame []byte, o outgoing) []byte {
 		if events, now := n.badSend.pass(); now {
 			n.opts.Log.Warn("messages to NATS are lost", zap.Int("messages", events), zap.String("subject", o.subject), zap.Error(err))
 		}
+		return frame
 	}
+	n.sentBytes.Add(uint64(len(frame)))
 	return frame
 }
 
@@ -184,6 +186,7 @@ func (n *NATS) listen(l *link, subject string, s *natsSub, f func(Message), mess
 		defer s.mu.Unlock()
 		if !s.gone {
 			n.received.Add(1)
+			n.receivedBytes.Add(uint64(len(raw.Data)))
 			f(m)
 		}
 	})

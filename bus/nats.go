@@ -86,6 +86,7 @@ type NATS struct {
 	connected bool // as the last event told
 
 	published, received, lost, dropped, malformed atomic.Uint64
+	sentBytes, receivedBytes                      atomic.Uint64
 	badFrame, badSend                             seldom
 }
 
@@ -197,6 +198,7 @@ func (n *NATS) Stats() Stats {
 		Lost:      n.lost.Load(),
 		Dropped:   n.dropped.Load(),
 		Malformed: n.malformed.Load(),
+		SentBytes: n.sentBytes.Load(), ReceivedBytes: n.receivedBytes.Load(),
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -290,10 +290,12 @@ func read(f io.ReaderAt, size int64, o optim.SGD) (s *optim.State, m Meta, err e
 	return s, m, nil
 }
 
+// ErrDamaged is in the chain of errors about a file that does not hold what was
+// written to it.
+var ErrDamaged = errors.New("the file is damaged; delete it and go on from an older checkpoint")
+
 // damaged adds what to do about a file whose content is wrong.
-func damaged(err error) error {
-	return fmt.Errorf("%w: the file is damaged; delete it and go on from an older checkpoint", err)
-}
+func damaged(err error) error { return fmt.Errorf("%w: %w", err, ErrDamaged) }
 
 // stateOf returns an empty state of the header's layout: parameters first, then
 // each slot with the same tensors in the same order.

@@ -16,6 +16,7 @@ import (
 
 	"convoy/bus"
 	"convoy/bus/embedded"
+	"convoy/metrics"
 	"convoy/optim"
 )
 
@@ -50,6 +51,8 @@ type Config struct {
 
 	LeaderWait time.Duration // how long a call waits for a leader; 0: 5 s
 	Log        *zap.Logger   // nil: silence
+
+	Metrics *metrics.Replica // nil: some that nobody sees
 
 	named   bool                                                                   // Advertise was given, not found
 	runner  optim.Runner                                                           // shares the replica's arithmetic out
@@ -87,6 +90,9 @@ func (c Config) checked() (Config, error) {
 	}
 	if c.Log == nil {
 		c.Log = zap.NewNop()
+	}
+	if c.Metrics == nil {
+		c.Metrics = metrics.NewReplica()
 	}
 	if err := bus.CheckName(c.ID); err != nil {
 		return c, fmt.Errorf("replica's id: %w", err)

@@ -24,6 +24,7 @@ func openReplica(cfg Config, raftListener net.Listener, p *peers) (replica, erro
 		Lacks:       cfg.lacks,
 		Dial:        p.conn,
 		Initial:     models.Initial,
+		Metrics:     cfg.Metrics,
 		Log:         cfg.Log,
 	})
 }

@@ -49,6 +49,7 @@ type Server struct {
 	grpc     *grpc.Server
 	health   *health.Server
 	builtins map[digest.Sum]bool    // manifests whose data every process makes itself
+	look     chan struct{}          // something is to be fetched: see lookAgain
 	stopping chan struct{}          // closed when Run begins to stop
 	lacks    atomic.Pointer[string] // shards that are not here; see completeShards
 	release  []func() error         // in reverse order, once everything has stopped
@@ -62,7 +63,7 @@ func Open(cfg Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, log: cfg.Log.With(zap.String("replica", cfg.ID)), stopping: make(chan struct{}), builtins: builtins()}
+	s := &Server{cfg: cfg, log: cfg.Log.With(zap.String("replica", cfg.ID)), stopping: make(chan struct{}), look: make(chan struct{}, 1), builtins: builtins()}
 	s.lacks.Store(&shardsNotLookedYet)
 	defer func() {
 		if err != nil {
@@ -90,6 +91,7 @@ func Open(cfg Config) (_ *Server, err error) {
 		return nil, err
 	}
 	s.cfg.carrier = s.carrier
+	s.showCarrier()
 	hands := kernels.NewPool(runtime.GOMAXPROCS(0))
 	s.release = append(s.release, func() error { hands.Close(); return nil })
 	s.cfg.runner = hands
@@ -110,7 +112,7 @@ func (s *Server) openStore() (err error) {
 	if s.store, err = data.OpenStore(dir); err != nil {
 		return err
 	}
-	s.shards = &shardService{id: s.cfg.ID, store: s.store}
+	s.shards = &shardService{id: s.cfg.ID, store: s.store, lost: s.lookAgain}
 	return s.store.Sweep() // the folder's lock says that nobody else writes there
 }
 
@@ -173,6 +175,7 @@ func (s *Server) newGRPC() {
 		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 10 * time.Second, Timeout: 5 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
+		grpc.StatsHandler(refusals{s.cfg.Metrics}),
 		grpc.ChainUnaryInterceptor(
 			logging.UnaryServerInterceptor(calls, finished...), recovery.UnaryServerInterceptor(panics), f.unary),
 		grpc.ChainStreamInterceptor(

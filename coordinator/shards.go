@@ -14,6 +14,7 @@ import (
 	"convoy/api"
 	"convoy/data"
 	"convoy/digest"
+	"convoy/metrics"
 )
 
 // maxShard bounds a shard in bytes, so that a message holds one.
@@ -24,6 +25,8 @@ type shardService struct {
 	api.UnimplementedShardsServer
 	id    string
 	store *data.Store
+	// lost is told of content that was wanted and is not here, or was damaged.
+	lost func()
 }
 
 func (s *shardService) FetchManifest(_ context.Context, req *api.FetchManifestRequest) (*api.FetchManifestResponse, error) {
@@ -90,6 +93,7 @@ func (s *shardService) Lacking(_ context.Context, req *api.MissingShardsRequest)
 
 func (s *shardService) missing(err error) error {
 	if errors.Is(err, data.ErrMissing) {
+		s.lost()
 		return status.Errorf(codes.NotFound, "replica %s: %v: ask another replica", s.id, err)
 	}
 	return status.Errorf(codes.Internal, "replica %s: %v", s.id, err)
@@ -179,12 +183,23 @@ var shardsNotLookedYet = "has not looked yet which shards it lacks"
 // lackingShards says which data set is not complete here, "" for none.
 func (s *Server) lackingShards() string { return *s.lacks.Load() }
 
+// lookAgain has completeShards look at the data sets once more.
+func (s *Server) lookAgain() {
+	select {
+	case s.look <- struct{}{}:
+	default: // it will
+	}
+}
+
 // completeShards copies from other replicas what this one lacks of the
-// committed data sets, until ctx ends. A majority has it; this makes it all.
+// committed data sets, until ctx ends. A majority has it; this makes it all. What
+// is on disk is read through once, so that damage is found before somebody waits
+// for what is damaged; later it is found when it is read.
 func (s *Server) completeShards(ctx context.Context) error {
 	pause := time.NewTimer(0)
 	defer pause.Stop()
 	told := "" // the problem that was logged last
+	read := map[digest.Sum]bool{}
 	for {
 		select {
 		case <-pause.C:
@@ -197,6 +212,9 @@ func (s *Server) completeShards(ctx context.Context) error {
 			sum, ok := digest.FromBytes(b)
 			if !ok || s.builtin(sum) {
 				continue
+			}
+			if !read[sum] {
+				read[sum] = s.readThrough(ctx, sum)
 			}
 			if err := s.completeSet(ctx, sum); err != nil {
 				complete, lacks = false, fmt.Sprintf("shards of data set %.8s", sum)
@@ -211,12 +229,35 @@ func (s *Server) completeShards(ctx context.Context) error {
 		if complete {
 			select {
 			case <-changed:
+			case <-s.look:
 			case <-ctx.Done():
 				return nil
 			}
 		}
 		pause.Reset(fetchPause)
 	}
+}
+
+// readThrough compares the shards of a data set that are here with their digests,
+// so that the store lets go of those that are damaged. It reports false where the
+// manifest itself is missing.
+func (s *Server) readThrough(ctx context.Context, sum digest.Sum) bool {
+	m, err := s.store.Manifest(sum)
+	if err != nil {
+		return false
+	}
+	for _, shard := range m.Shards {
+		if ctx.Err() != nil {
+			return false
+		}
+		if !s.store.Has(shard.Digest()) {
+			continue
+		}
+		if _, err := s.store.Get(shard.Digest()); err != nil {
+			s.log.Warn("a shard is damaged, fetching it from another replica", zap.String("data", m.Name), zap.Error(err))
+		}
+	}
+	return true
 }
 
 // completeSet fetches a manifest and its shards as far as they are missing.
@@ -269,6 +310,9 @@ func (s *Server) fetchManifest(ctx context.Context, sum digest.Sum) (m data.Mani
 		if m, err = data.ParseManifest(reply.GetManifest()); err == nil && m.Digest() != sum {
 			err = fmt.Errorf("it sent a manifest of digest %.8s", m.Digest())
 		}
+		if err == nil {
+			s.cfg.Metrics.Repaired(metrics.Manifest, 1)
+		}
 		return err
 	})
 	return m, err
@@ -280,7 +324,11 @@ func (s *Server) fetchShard(ctx context.Context, sum digest.Sum) error {
 		if err != nil {
 			return err
 		}
-		return s.store.Put(sum, reply.GetData())
+		if err := s.store.Put(sum, reply.GetData()); err != nil {
+			return err
+		}
+		s.cfg.Metrics.Repaired(metrics.Shard, 1)
+		return nil
 	})
 }
 

@@ -47,6 +47,14 @@ type file interface {
 	Sync() error
 }
 
+// ErrDamaged is in the chain of errors about a file that does not hold what was
+// appended to it, and that no crash can have left so.
+var ErrDamaged = errors.New("the file is damaged; move it away, and its rows are fetched from the other replicas")
+
+// ErrDisk is in the chain of errors about a disk that does not take rows: it is
+// full, or broken. What was appended before is there still.
+var ErrDisk = errors.New("free or repair the disk, and start again")
+
 // Ledger is an open ledger.
 type Ledger struct {
 	path   string
@@ -68,7 +76,7 @@ func Open(path string, chain0 digest.Sum) (*Ledger, error) {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if errors.Is(err, os.ErrNotExist) && !chain0.IsZero() {
 		if err := create(path, chain0); err != nil {
-			return nil, fmt.Errorf("create ledger %s: %w", path, err)
+			return nil, fmt.Errorf("create ledger %s: %w; %w", path, err, ErrDisk)
 		}
 		f, err = os.OpenFile(path, os.O_RDWR, 0)
 	}
@@ -134,7 +142,7 @@ func readHeader(f io.ReaderAt, path string) (chain0 digest.Sum, err error) {
 	}
 	body := header[:headerSize-8]
 	if !bytes.HasPrefix(header, []byte(magic)) || xxh3.Hash(body) != binary.LittleEndian.Uint64(header[len(body):]) {
-		return chain0, fmt.Errorf("%s is no ledger of this version of convoy: move it away, and its rows are fetched from the other replicas", path)
+		return chain0, fmt.Errorf("%s is no ledger of this version of convoy: %w", path, ErrDamaged)
 	}
 	copy(chain0[:], body[len(magic):])
 	return chain0, nil
@@ -146,21 +154,22 @@ func (l *Ledger) scan(size int64) error {
 	for {
 		at := l.ends[len(l.ends)-1]
 		row, end, err := readRow(in, at, size)
-		if errors.Is(err, errTorn) {
+		switch {
+		case errors.Is(err, errTorn) && size == at:
+			return nil
+		case errors.Is(err, errTorn) && !followed(in, at, size):
 			l.torn = size - at
-			if l.torn == 0 {
-				return nil
-			}
 			if err := errors.Join(l.file.Truncate(at), l.file.Sync()); err != nil {
-				return fmt.Errorf("cut the torn tail of ledger %s: %w", l.path, err)
+				return fmt.Errorf("cut the torn tail of ledger %s: %w; %w", l.path, err, ErrDisk)
 			}
 			return nil
-		}
-		if err == nil {
+		case errors.Is(err, errTorn):
+			err = fmt.Errorf("step %d: the row does not have the checksum it was written with, and whole rows follow", l.tail.step)
+		case err == nil:
 			err = l.tail.next(row)
 		}
 		if err != nil {
-			return fmt.Errorf("ledger %s: %w; move the file away, and its rows are fetched from the other replicas", l.path, err)
+			return fmt.Errorf("ledger %s: %w: %w", l.path, err, ErrDamaged)
 		}
 		l.ends = append(l.ends, end)
 	}
@@ -168,6 +177,21 @@ func (l *Ledger) scan(size int64) error {
 
 // errTorn says that no whole record lies there: the file's end, or a torn tail.
 var errTorn = errors.New("no whole record")
+
+// followed reports whether a whole record lies behind the one at an offset that
+// is not whole. Rows are written one after the other, so that a crash leaves
+// nothing whole behind what it tore.
+func followed(in io.ReaderAt, at, size int64) bool {
+	var length [4]byte
+	if size-at < prefixSize {
+		return false
+	}
+	if _, err := in.ReadAt(length[:], at); err != nil {
+		return false
+	}
+	_, _, err := readRow(in, at+prefixSize+int64(binary.LittleEndian.Uint32(length[:])), size)
+	return err == nil
+}
 
 // readRow reads the record at an offset of a file that is size bytes long.
 func readRow(in io.ReaderAt, at, size int64) (row *api.LedgerRow, end int64, err error) {
@@ -256,10 +280,10 @@ func (l *Ledger) Append(rows ...*api.LedgerRow) error {
 	if _, err := l.file.WriteAt(records, at); err != nil {
 		err = fmt.Errorf("append to ledger %s: %w", l.path, err)
 		if cut := l.file.Truncate(at); cut != nil {
-			l.bad = fmt.Errorf("%w, nor could the torn row be cut off: %w; open the ledger again", err, cut)
+			l.bad = fmt.Errorf("%w, nor could the torn row be cut off: %w; %w", err, cut, ErrDisk)
 			return l.bad
 		}
-		return err
+		return fmt.Errorf("%w; %w", err, ErrDisk)
 	}
 	l.ends, l.tail = append(l.ends, ends...), tail
 	return nil
@@ -285,7 +309,7 @@ func (l *Ledger) row(ends []int64, step uint64) (*api.LedgerRow, error) {
 		err = errTorn
 	}
 	if err != nil {
-		return nil, fmt.Errorf("ledger %s: read the row of step %d: %w; move the file away, and its rows are fetched from the other replicas", l.path, step, err)
+		return nil, fmt.Errorf("ledger %s: read the row of step %d: %w: %w", l.path, step, err, ErrDamaged)
 	}
 	return row, nil
 }
@@ -308,7 +332,7 @@ func (l *Ledger) Rows(from uint64) iter.Seq2[*api.LedgerRow, error] {
 				break
 			}
 			if err = at.next(row); err != nil {
-				err = fmt.Errorf("ledger %s: %w", l.path, err)
+				err = fmt.Errorf("ledger %s: %w: %w", l.path, err, ErrDamaged)
 				break
 			}
 			if row.Step >= from && !yield(row, nil) {
@@ -349,7 +373,7 @@ func (l *Ledger) Sync() error {
 		return l.bad
 	}
 	if err := l.file.Sync(); err != nil {
-		l.bad = fmt.Errorf("sync ledger %s: %w; open the ledger again", l.path, err)
+		l.bad = fmt.Errorf("sync ledger %s: %w; %w", l.path, err, ErrDisk)
 		return l.bad
 	}
 	return nil

@@ -226,8 +226,22 @@ func TestOpenRefuses(t *testing.T) {
 		if err := os.WriteFile(path+"2", b, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Open(path+"2", start); err == nil || !strings.Contains(err.Error(), "no ledger of this version") {
+		if _, err := Open(path+"2", start); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "no ledger of this version") {
 			t.Errorf("byte %d of the header: %v", i, err)
+		}
+	}
+	// A row that is damaged before others, wherever: nothing is cut, for no crash does that.
+	for at := l.ends[1] + prefixSize; at < l.ends[2]; at++ {
+		b := bytes.Clone(content)
+		b[at] ^= 0x10
+		if err := os.WriteFile(path+"4", b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(path+"4", start); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "step 1: the row does not have the checksum") {
+			t.Errorf("byte %d: %v", at, err)
+		}
+		if got, err := os.ReadFile(path + "4"); err != nil || !bytes.Equal(got, b) {
+			t.Fatalf("byte %d: a ledger that was refused has changed", at)
 		}
 	}
 	// Two whole records in the wrong order are no crash's doing: nothing is cut.
@@ -283,7 +297,7 @@ func TestFullDisk(t *testing.T) {
 	mustAppend(t, l, rows[2:8]...)
 	check(t, l, 0, rows[:8])
 	disk.room, disk.cut = 10, errors.New("broken")
-	if err := l.Append(rows[8:]...); err == nil || !strings.Contains(err.Error(), "open the ledger again") {
+	if err := l.Append(rows[8:]...); err == nil || !strings.Contains(err.Error(), "repair the disk") {
 		t.Fatalf("a disk that cannot cut: %v", err)
 	}
 	disk.room = 1 << 20

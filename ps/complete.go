@@ -17,6 +17,7 @@ import (
 	"convoy/api"
 	"convoy/checkpoint"
 	"convoy/digest"
+	"convoy/metrics"
 )
 
 const (
@@ -38,8 +39,8 @@ type completion struct {
 }
 
 // keepComplete fetches what voters answer for and this replica lacks, because it
-// joined late or a snapshot stood in for entries that it missed: the ledgers' rows,
-// and each job's newest recorded checkpoint.
+// joined late, a snapshot stood in for entries that it missed, or its disk damaged
+// them: the ledgers' rows, and each job's newest recorded checkpoint.
 func (r *Replica) keepComplete(ctx context.Context) {
 	found := map[string]*completion{}
 	told := ""
@@ -62,7 +63,11 @@ func (r *Replica) keepComplete(ctx context.Context) {
 				ticker.Stop()
 				return
 			case <-changed:
+			case <-r.look:
 			}
+		}
+		for _, id := range r.suspects() {
+			delete(found, id)
 		}
 	}
 }
@@ -150,13 +155,19 @@ func (r *Replica) fetchCheckpoint(ctx context.Context, j *api.JobRecord) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
+	r.fetching.Lock() // a copy on its way has one name
+	defer r.fetching.Unlock()
+	if checkpoint.Verify(checkpointPath(dir, int(step)), sum) == nil {
+		return nil
+	}
 	errs := []error{fmt.Errorf("the checkpoint at step %d is on no other replica in reach", step)}
 	for _, m := range r.others() {
 		err := checkpoint.Install(checkpointPath(dir, int(step)), sum, func(to io.Writer) error {
 			return r.fetchCheckpointFrom(ctx, m, &api.FetchCheckpointRequest{Job: id, Step: step}, to)
 		})
 		if err == nil {
-			r.log(id, fmt.Sprintf("fetched the checkpoint at step %d from %s", step, m.ID))
+			r.metrics.Repaired(metrics.Checkpoint, 1)
+			r.log(id, fmt.Sprintf("the checkpoint at step %d was missing or damaged here: it is fetched from %s", step, m.ID))
 			return nil
 		}
 		errs = append(errs, fmt.Errorf("%s: %w", m.ID, err))
@@ -194,6 +205,9 @@ func (r *Replica) fetchCheckpointFrom(ctx context.Context, m Member, req *api.Fe
 func (r *Replica) FetchCheckpoint(req *api.FetchCheckpointRequest, out grpc.ServerStreamingServer[api.Piece]) error {
 	if !jobID.MatchString(req.Job) || req.Step > 1<<40 {
 		return status.Errorf(codes.InvalidArgument, "%q at step %d is no checkpoint of a job", req.Job, req.Step)
+	}
+	if _, record, whole := r.Checkpoint(req.Job); record.GetStep() == req.Step && !whole {
+		return status.Errorf(codes.NotFound, "replica %s does not have the checkpoint of job %s at step %d as it was recorded: ask another one", r.cfg.ID, req.Job, req.Step)
 	}
 	f, err := os.Open(checkpointPath(filepath.Join(r.jobDir(req.Job), "checkpoints"), int(req.Step)))
 	if err != nil {

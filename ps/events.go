@@ -48,11 +48,10 @@ type (
 		*state.Copy
 		Err error
 	}
-	// CheckpointWritten answers WriteCheckpoint.
+	// CheckpointWritten answers WriteCheckpoint: the file is on disk for good.
 	CheckpointWritten struct {
 		Step   int
 		SHA256 digest.Sum
-		Err    error
 	}
 )
 

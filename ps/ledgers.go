@@ -1,6 +1,7 @@
 package ps
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -16,16 +17,19 @@ import (
 	"convoy/api"
 	"convoy/digest"
 	"convoy/ledger"
+	"convoy/metrics"
 )
 
 // ledgers writes the committed rows of all jobs to this replica's disk, in a
 // goroutine of its own, so that neither Raft nor a step waits for the disk.
 type ledgers struct {
-	dir   string
-	log   *zap.Logger
-	fetch func(job string, from, to uint64) ([]*api.LedgerRow, error)
-	work  chan func()
-	ended chan struct{}
+	dir    string
+	log    *zap.Logger
+	fetch  fetchRows
+	failed func(error) // told when the disk fails; does not block
+	count  *metrics.Replica
+	work   chan func()
+	ended  chan struct{}
 
 	mu     sync.RWMutex // held for reading while work is handed in
 	closed bool
@@ -35,9 +39,13 @@ type ledgers struct {
 	errs map[string]error // why a job's rows are not all there, by job
 }
 
-func newLedgers(dir string, log *zap.Logger, fetch func(job string, from, to uint64) ([]*api.LedgerRow, error)) *ledgers {
+// fetchRows gets rows [from, to) of a job from other replicas, until take likes
+// what one of them has.
+type fetchRows func(job string, from, to uint64, take func([]*api.LedgerRow) error) error
+
+func newLedgers(dir string, log *zap.Logger, fetch fetchRows, failed func(error), count *metrics.Replica) *ledgers {
 	l := &ledgers{
-		dir: dir, log: log, fetch: fetch, work: make(chan func(), 1024), ended: make(chan struct{}),
+		dir: dir, log: log, fetch: fetch, failed: failed, count: count, work: make(chan func(), 1024), ended: make(chan struct{}),
 		open: map[string]*ledger.Ledger{}, errs: map[string]error{},
 	}
 	go func() {
@@ -74,14 +82,24 @@ func (l *ledgers) path(job string) string { return filepath.Join(l.dir, "jobs", 
 func (l *ledgers) append(job *api.JobRecord, rows []*api.LedgerRow) {
 	l.later(func() {
 		id := job.Submit.Job
-		if err := l.write(job, rows); err != nil {
-			l.errs[id] = err
-			l.log.Error("ledger rows not written; free or repair the disk and restart this replica",
-				zap.String("job", id), zap.Uint64("first step", rows[0].Step), zap.Error(err))
-		} else {
+		err := l.write(job, rows)
+		l.note(err)
+		if err == nil {
 			delete(l.errs, id)
+			return
 		}
+		l.errs[id] = err
+		l.log.Error("ledger rows not written, trying again with the next ones",
+			zap.String("job", id), zap.Uint64("first step", rows[0].Step), zap.Error(err))
 	})
+}
+
+// note tells of an error that the disk made: what it does not take, no later
+// attempt can be believed to have written.
+func (l *ledgers) note(err error) {
+	if errors.Is(err, ledger.ErrDisk) {
+		l.failed(err)
+	}
 }
 
 func (l *ledgers) write(job *api.JobRecord, rows []*api.LedgerRow) error {
@@ -96,17 +114,23 @@ func (l *ledgers) write(job *api.JobRecord, rows []*api.LedgerRow) error {
 }
 
 // fill gets the rows before step that are missing here from another replica: a
-// Raft snapshot stood in for their entries.
+// Raft snapshot stood in for their entries, or the file was damaged.
 func (l *ledgers) fill(job *api.JobRecord, led *ledger.Ledger, step uint64) error {
 	next := led.Next()
 	if next >= step {
 		return nil
 	}
-	rows, err := l.fetch(job.Submit.Job, next, step)
-	if err != nil {
-		return err
-	}
-	return led.Append(rows...)
+	return l.fetch(job.Submit.Job, next, step, func(rows []*api.LedgerRow) error {
+		last := rows[len(rows)-1]
+		if step == job.Committed && (!bytes.Equal(last.Chain, job.Chain) || !bytes.Equal(last.RecordChain, job.RecordChain)) {
+			return fmt.Errorf("its rows end at step %d with other chains than the log's", last.Step)
+		}
+		if err := led.Append(rows...); err != nil {
+			return err
+		}
+		l.count.Repaired(metrics.LedgerRow, len(rows))
+		return nil
+	})
 }
 
 func (l *ledgers) ledger(job *api.JobRecord) (*ledger.Ledger, error) {
@@ -119,9 +143,12 @@ func (l *ledgers) ledger(job *api.JobRecord) (*ledger.Ledger, error) {
 		return nil, fmt.Errorf("job %s has not started", id)
 	}
 	if err := os.MkdirAll(filepath.Dir(l.path(id)), 0o755); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("folder of the ledger: %w; %w", err, ledger.ErrDisk)
 	}
 	led, err := ledger.Open(l.path(id), chain)
+	if errors.Is(err, ledger.ErrDamaged) {
+		led, err = l.anew(id, chain, err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -130,6 +157,18 @@ func (l *ledgers) ledger(job *api.JobRecord) (*ledger.Ledger, error) {
 	}
 	l.open[id] = led
 	return led, nil
+}
+
+// anew sets a damaged ledger aside and begins an empty one, whose rows come from
+// the log and from other replicas.
+func (l *ledgers) anew(id string, chain digest.Sum, damage error) (*ledger.Ledger, error) {
+	aside := l.path(id) + ".damaged"
+	if err := os.Rename(l.path(id), aside); err != nil {
+		return nil, fmt.Errorf("%w, and cannot be set aside: %w; %w", damage, err, ledger.ErrDisk)
+	}
+	l.log.Warn("the ledger is damaged; it is set aside, and its rows are fetched from the other replicas",
+		zap.String("job", id), zap.String("aside", aside), zap.Error(damage))
+	return ledger.Open(l.path(id), chain)
 }
 
 // settle returns once all rows so far are on disk for good.
@@ -142,6 +181,7 @@ func (l *ledgers) settle() error {
 		for _, led := range l.open {
 			err = errors.Join(err, led.Sync())
 		}
+		l.note(err)
 		return err
 	})
 }
@@ -162,29 +202,60 @@ func (l *ledgers) chains(job *api.JobRecord, from int) map[int]digest.Sum {
 }
 
 // rows returns the rows from a step on, as they are now. With whole, what is
-// committed and missing here is fetched from other replicas first.
+// committed and missing here is fetched from other replicas first. A file that
+// turns out to be damaged is opened anew, which mends it.
 func (l *ledgers) rows(job *api.JobRecord, from uint64, whole bool) iter.Seq2[*api.LedgerRow, error] {
 	return func(yield func(*api.LedgerRow, error) bool) {
 		if _, started := initialChain(job); !started {
 			return
 		}
-		var led *ledger.Ledger
-		err := l.do(func() (err error) {
-			if led, err = l.ledger(job); err == nil && whole {
-				err = l.fill(job, led, job.Committed)
+		for tries := 1; ; tries++ {
+			led, err := l.readable(job, whole)
+			if err != nil {
+				yield(nil, err)
+				return
 			}
-			return err
-		})
-		if err != nil {
-			yield(nil, err)
-			return
-		}
-		for row, err := range led.Rows(from) {
-			if !yield(row, err) {
+			again := false
+			for row, err := range led.Rows(from) {
+				if again = tries < 3 && (errors.Is(err, ledger.ErrDamaged) || errors.Is(err, os.ErrClosed)); again {
+					l.log.Warn("opening the ledger again", zap.String("job", job.Submit.Job), zap.Error(err))
+					break
+				}
+				if !yield(row, err) || err != nil {
+					return
+				}
+				from = row.Step + 1
+			}
+			if !again {
+				return
+			}
+			if err := l.do(func() error { return l.shut(job.Submit.Job, led) }); err != nil {
+				yield(nil, err)
 				return
 			}
 		}
 	}
+}
+
+// readable opens a job's ledger and makes it whole if asked to.
+func (l *ledgers) readable(job *api.JobRecord, whole bool) (led *ledger.Ledger, err error) {
+	err = l.do(func() (err error) {
+		if led, err = l.ledger(job); err == nil && whole {
+			err = l.fill(job, led, job.Committed)
+		}
+		l.note(err)
+		return err
+	})
+	return led, err
+}
+
+// shut closes a ledger, unless another one has taken its place.
+func (l *ledgers) shut(id string, led *ledger.Ledger) error {
+	if l.open[id] != led {
+		return nil
+	}
+	delete(l.open, id)
+	return led.Close()
 }
 
 func (l *ledgers) close() error {
@@ -212,28 +283,20 @@ func (r *Replica) rows(id string, from uint64, whole bool) iter.Seq2[*api.Ledger
 	return func(func(*api.LedgerRow, error) bool) {}
 }
 
-// Checkpoint returns the newest recorded checkpoint of a job where it lies on
-// this replica's disk.
-func (r *Replica) Checkpoint(id string) (path string, record *api.CheckpointRecord, ok bool) {
-	j := r.control.record(id)
-	if j.GetCheckpoint() == nil {
-		return "", nil, false
-	}
-	path = checkpointPath(filepath.Join(r.jobDir(id), "checkpoints"), int(j.Checkpoint.Step))
-	_, err := os.Stat(path)
-	return path, j.Checkpoint, err == nil
-}
-
 // fetchRows gets rows [from, to) from another replica.
-func (r *Replica) fetchRows(id string, from, to uint64) ([]*api.LedgerRow, error) {
-	err := errors.New("no other replica")
-	for _, m := range r.others() {
-		var rows []*api.LedgerRow
-		if rows, err = r.fetchRowsFrom(m.Address, id, from, to); err == nil {
-			return rows, nil
+func (r *Replica) fetchRows(id string, from, to uint64, take func([]*api.LedgerRow) error) error {
+	errs := []error{errors.New("no other replica has them")}
+	for _, s := range r.others() {
+		rows, err := r.fetchRowsFrom(s.Address, id, from, to)
+		if err == nil {
+			err = take(rows)
 		}
+		if err == nil || errors.Is(err, ledger.ErrDisk) {
+			return err
+		}
+		errs = append(errs, fmt.Errorf("%s: %w", s.ID, err))
 	}
-	return nil, fmt.Errorf("fetch ledger rows [%d,%d): %w", from, to, err)
+	return fmt.Errorf("fetch rows [%d,%d) of the ledger of job %s: %w", from, to, id, errors.Join(errs...))
 }
 
 func (r *Replica) fetchRowsFrom(address, id string, from, to uint64) ([]*api.LedgerRow, error) {
@@ -251,7 +314,7 @@ func (r *Replica) fetchRowsFrom(address, id string, from, to uint64) ([]*api.Led
 	for uint64(len(rows)) < to-from {
 		row, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
-			return nil, fmt.Errorf("%s has only %d of them", address, len(rows))
+			return nil, fmt.Errorf("it has only %d of them", len(rows))
 		}
 		if err != nil {
 			return nil, err

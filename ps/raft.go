@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
-	raftwal "github.com/hashicorp/raft-wal"
-	"github.com/hashicorp/raft-wal/metadb"
 	"go.uber.org/zap"
 )
 
@@ -52,20 +50,25 @@ type raftNode struct {
 }
 
 // startRaft opens the log in dir and joins the group; an empty log begins with
-// the configured voters.
-func startRaft(dir, id string, cfg RaftConfig, fsm raft.FSM, log *zap.Logger) (*raftNode, error) {
+// the configured voters. A log that is damaged is an error; failed is told when
+// the disk fails later.
+func startRaft(dir, id string, cfg RaftConfig, fsm raft.FSM, log *zap.Logger, failed func(error)) (*raftNode, error) {
 	logger := newHCLog(log.Named("raft"))
 	wal := filepath.Join(dir, "raft")
 	if err := os.MkdirAll(wal, 0o755); err != nil {
 		return nil, fmt.Errorf("folder of the Raft log: %w", err)
 	}
-	store, err := openLog(wal, logger)
+	store, err := openLog(wal, logger, failed)
 	if err != nil {
-		return nil, fmt.Errorf("open the Raft log in %s: %w; if another process has it, stop that one; if the disk is damaged, restore the whole data folder from a copy, for an emptied one would let this replica vote as if it had never voted", wal, err)
+		return nil, damagedRaft(dir, id, fmt.Errorf("open the Raft log in %s: %w", wal, err))
 	}
-	snapshots, err := raft.NewFileSnapshotStoreWithLogger(dir, 2, logger.Named("snapshot"))
+	files, err := raft.NewFileSnapshotStoreWithLogger(dir, 2, logger.Named("snapshot"))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open the Raft snapshots in %s: %w", dir, err), store.Close())
+	}
+	snapshots := &snapshotStore{files, dir, failed}
+	if err := store.covers(snapshots); err != nil {
+		return nil, errors.Join(damagedRaft(dir, id, err), store.Close())
 	}
 	transport, closer := raftTransport(id, cfg, logger)
 	n := &raftNode{store: store, transport: closer}
@@ -79,26 +82,12 @@ func startRaft(dir, id string, cfg RaftConfig, fsm raft.FSM, log *zap.Logger) (*
 	return n, nil
 }
 
-// logStore is raft-wal with its index, which the library's Close leaves open and
-// locked: the folder could not be opened again in this process.
-type logStore struct {
-	*raftwal.WAL
-	index *metadb.BoltMetaDB
+// damagedRaft says what to do about what is not as it was written. A replica must
+// not begin anew under the name that it voted with: it might vote otherwise.
+func damagedRaft(dir, id string, err error) error {
+	return fmt.Errorf("%w; if another process has it, stop that one; if the disk is damaged, take the replica out of its cluster "+
+		"(coordinator cluster remove %s), remove the data folder %s, and join again; a replica alone has what a copy of the folder has", err, id, dir)
 }
-
-func openLog(dir string, logger *hcLog) (*logStore, error) {
-	if err := finishRotation(dir); err != nil {
-		return nil, err
-	}
-	index := &metadb.BoltMetaDB{}
-	store, err := raftwal.Open(dir, raftwal.WithMetaStore(index), raftwal.WithSegmentSize(segmentBytes), raftwal.WithLogger(logger.Named("wal")))
-	if err != nil {
-		return nil, errors.Join(err, index.Close())
-	}
-	return &logStore{store, index}, nil
-}
-
-func (l *logStore) Close() error { return errors.Join(l.WAL.Close(), l.index.Close()) }
 
 func raftSettings(id string, cfg RaftConfig, logger *hcLog) *raft.Config {
 	election := cfg.Election
@@ -118,7 +107,7 @@ func raftSettings(id string, cfg RaftConfig, logger *hcLog) *raft.Config {
 	return c
 }
 
-func bootstrap(id string, cfg RaftConfig, store *logStore, snapshots raft.SnapshotStore, transport raft.Transport) error {
+func bootstrap(id string, cfg RaftConfig, store *logStore, snapshots *snapshotStore, transport raft.Transport) error {
 	has, err := raft.HasExistingState(store, store, snapshots)
 	if err != nil {
 		return fmt.Errorf("read the Raft log: %w", err)

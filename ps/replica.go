@@ -18,8 +18,11 @@ import (
 
 	"convoy/api"
 	"convoy/bus"
+	"convoy/checkpoint"
+	"convoy/digest"
 	"convoy/failpoint"
 	"convoy/job"
+	"convoy/metrics"
 	"convoy/optim"
 )
 
@@ -43,8 +46,9 @@ type Config struct {
 	Silence time.Duration
 	// Lacks says what else this replica must have before it may vote, "" for
 	// nothing; nil: there is nothing else.
-	Lacks func() string
-	Log   *zap.Logger
+	Lacks   func() string
+	Metrics *metrics.Replica // nil: some that nobody sees
+	Log     *zap.Logger
 }
 
 // ErrKilled as the cause of Run's context makes a replica leave as a crash
@@ -68,6 +72,13 @@ type Replica struct {
 	stop    context.CancelCauseFunc
 	tasks   sync.WaitGroup
 	started time.Time
+	metrics *metrics.Replica
+	broken  chan error    // the first error of the disk, which ends the replica
+	look    chan struct{} // files of a job may be damaged: see mendLater
+	suspect []string      // those jobs, under mu
+
+	fetching sync.Mutex // held while a checkpoint is fetched
+	write    writeState // checkpoint.Write, but in tests
 
 	// The loop's own.
 	role   role
@@ -114,18 +125,25 @@ func Open(cfg Config) (*Replica, error) {
 	if err := os.MkdirAll(filepath.Join(cfg.Dir, "jobs"), 0o755); err != nil {
 		return nil, fmt.Errorf("data folder: %w; give a folder that this user may write", err)
 	}
+	if err := sweep(cfg.Dir); err != nil {
+		return nil, fmt.Errorf("remove what a crash left behind: %w; give a folder that this user may write", err)
+	}
+	if cfg.Metrics == nil {
+		cfg.Metrics = metrics.NewReplica()
+	}
 	r := &Replica{
 		cfg: cfg, inbox: make(chan func(), inboxLen), done: make(chan struct{}),
 		started: time.Now(), fleet: map[string]*workerSeen{}, quarantined: map[string]*api.Quarantined{}, changed: make(chan struct{}), removed: make(chan struct{}),
+		metrics: cfg.Metrics, broken: make(chan error, 1), look: make(chan struct{}, 1), write: checkpoint.Write,
 	}
 	r.ctx, r.stop = context.WithCancelCause(context.Background())
 	r.leading.Store(&role{})
 	r.live.Store(&live{})
 	r.members.Store(&[]Member{})
 	r.lacks.Store(&notLookedYet)
-	r.ledgers = newLedgers(cfg.Dir, cfg.Log, r.fetchRows)
+	r.ledgers = newLedgers(cfg.Dir, cfg.Log, r.fetchRows, r.fail, cfg.Metrics)
 	r.control = newControl(r.watch, r.ledgers.settle)
-	node, err := startRaft(cfg.Dir, cfg.ID, cfg.Raft, r.control, cfg.Log)
+	node, err := startRaft(cfg.Dir, cfg.ID, cfg.Raft, r.control, cfg.Log, r.fail)
 	if err != nil {
 		return nil, errors.Join(err, r.ledgers.close())
 	}
@@ -135,11 +153,26 @@ func Open(cfg Config) (*Replica, error) {
 	return r, nil
 }
 
-// Run takes part until ctx ends, or until the cluster has removed this replica:
-// the error is then ErrRemoved. A replica that leads hands leadership over first,
-// unless the context's cause is ErrKilled.
+// writeState writes a state to a file, as checkpoint.Write does.
+type writeState func(path string, s *optim.State, m checkpoint.Meta) (digest.Sum, error)
+
+// fail ends the replica with an error of its disk. Nothing is tried again: after
+// a write or an fsync that failed nobody knows what is on the disk, until a start
+// reads it all anew.
+func (r *Replica) fail(err error) {
+	select {
+	case r.broken <- err:
+	default: // it ends already
+	}
+}
+
+// Run takes part until ctx ends, until the disk does not take what it must hold,
+// or until the cluster has removed this replica: the error is then ErrRemoved. A
+// replica that leads hands leadership over first, unless the context's cause is
+// ErrKilled.
 func (r *Replica) Run(ctx context.Context) error {
 	unsubscribe, err := r.subscribe()
+	var broken error
 	if err == nil {
 		var group errgroup.Group
 		loopCtx, stopLoop := context.WithCancel(context.Background())
@@ -152,6 +185,9 @@ func (r *Replica) Run(ctx context.Context) error {
 			if !errors.Is(context.Cause(ctx), ErrKilled) {
 				r.handOver()
 			}
+		case broken = <-r.broken:
+			r.cfg.Log.Error("this replica stops, the others go on", zap.Error(broken))
+			r.handOver()
 		case <-r.removed:
 			err = ErrRemoved
 		}
@@ -166,6 +202,9 @@ func (r *Replica) Run(ctx context.Context) error {
 	err = errors.Join(err, r.raft.close())
 	r.tasks.Wait()
 	err = errors.Join(err, r.ledgers.close())
+	if broken != nil {
+		err = broken // the rest follows from it
+	}
 	if err != nil {
 		return fmt.Errorf("replica %s: %w", r.cfg.ID, err)
 	}

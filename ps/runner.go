@@ -192,6 +192,7 @@ func (n *runner) begin() {
 // prepare finds the first state: the newest checkpoint that is whole, or the
 // initial state. What was written is committed, see saves.
 func (n *runner) prepare(record *api.JobRecord) {
+	n.mend(record)
 	keeper, saved := n.fromCheckpoint()
 	if keeper == nil {
 		s, err := n.r.cfg.Initial(n.job.Recipe)
@@ -260,8 +261,14 @@ func (n *runner) save() {
 			return
 		case w := <-n.saves:
 			meta := checkpoint.Meta{Recipe: n.job.Recipe, Step: w.Step, Chain: w.Chain, Digest: w.State.Digest()}
-			sha, err := checkpoint.Write(checkpointPath(n.checkpoints(), w.Step), w.State, meta)
-			n.post(CheckpointWritten{Step: w.Step, SHA256: sha, Err: err})
+			begun := time.Now()
+			sha, err := n.r.write(checkpointPath(n.checkpoints(), w.Step), w.State, meta)
+			if err != nil {
+				n.r.fail(fmt.Errorf("job %s: %w; free or repair the disk, and start this replica again", n.id(), err))
+				return
+			}
+			n.r.metrics.CheckpointSeconds.Observe(time.Since(begun).Seconds())
+			n.post(CheckpointWritten{Step: w.Step, SHA256: sha})
 		}
 	}
 }

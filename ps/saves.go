@@ -1,19 +1,15 @@
 package ps
 
-import "time"
-
-const (
-	savesWaiting = 2 // states that wait for the disk, each a copy in memory
-	saveAgain    = time.Second
-)
+// savesWaiting is how many states wait for the disk, each a copy in memory.
+const savesWaiting = 2
 
 // saves are the states that are to go to disk, one at a time. A state is written
 // once its step is committed: a replica that restarts from a checkpoint has no
-// rows of the steps before it, so that a head behind it could never be moved.
+// rows of the steps before it, so that a head behind it could never be moved. A
+// state that cannot be written stops the replica.
 type saves struct {
 	waiting []WriteCheckpoint // oldest first
 	writing bool              // the first of them
-	retryAt time.Duration
 }
 
 // checkpoint takes a copy of the state where one is due, and where a pausing job
@@ -39,7 +35,7 @@ func (m *Machine) checkpoint() {
 // save starts on the next state that may be written.
 func (m *Machine) save() {
 	s := &m.saves
-	if len(s.waiting) == 0 || s.writing || m.now < s.retryAt {
+	if len(s.waiting) == 0 || s.writing {
 		return
 	}
 	if uint64(s.waiting[0].Step) > m.record.Committed && !m.cfg.rules.eagerSaves {
@@ -53,15 +49,7 @@ func (m *Machine) checkpointWritten(c CheckpointWritten) {
 	s := &m.saves
 	if s.writing && s.waiting[0].Step == c.Step {
 		s.writing = false
-		if c.Err == nil || len(s.waiting) > 1 { // a later one will do as well
-			s.waiting = s.waiting[1:]
-		} else {
-			s.retryAt = m.now + saveAgain
-		}
-	}
-	if c.Err != nil {
-		m.note("checkpoint at step %d: %v", c.Step, c.Err)
-		return
+		s.waiting = s.waiting[1:]
 	}
 	if uint64(c.Step) > m.saved.CheckpointStep || len(m.saved.CheckpointSha256) == 0 {
 		m.saved.CheckpointStep, m.saved.CheckpointSha256 = uint64(c.Step), c.SHA256[:]

@@ -277,7 +277,8 @@ func (r *simReplica) carryOut(a Action) {
 		w.holds.checkpoint(r, a.Step)
 		r.later(w.between(time.Millisecond, 200*time.Millisecond), func() {
 			if r.diskFull {
-				r.step(CheckpointWritten{Step: a.Step, Err: errors.New("the disk is full")})
+				w.trace("%v: the full disk of %s stops it", w.now, r.id)
+				r.crash(w.between(10*time.Millisecond, 2*time.Second))
 				return
 			}
 			r.disk[a.Step] = &simFile{WriteCheckpoint: a}
