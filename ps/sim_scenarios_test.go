@@ -300,7 +300,7 @@ func TestDeathAtEveryAction(t *testing.T) {
 				if w.struck == 0 {
 					break
 				}
-				actions++
+				actions = n
 				if testing.Short() {
 					n += 7
 				}
