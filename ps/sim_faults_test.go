@@ -40,7 +40,11 @@ func (w *world) fault() {
 		func() { w.leaveBehind(mended) },
 		func() { w.pauseJob(mended) },
 	}
-	faults[w.rng.IntN(len(faults))]()
+	kind := w.rng.IntN(len(faults))
+	if w.alike {
+		kind = w.kind % len(faults)
+	}
+	faults[kind]()
 }
 
 // burn has a process die before one of its next actions.

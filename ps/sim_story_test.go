@@ -69,6 +69,9 @@ func newWorld(seed uint64, p plot, trace func(string, ...any)) *world {
 	for i := range pick(p.workers, 1, 2, 3, 4) {
 		w.workers = append(w.workers, newSimWorker(w, fmt.Sprintf("w%d", i+1)))
 	}
+	if !p.calm && p.audit == 0 && w.chance(0.2) {
+		p.audit = 0.3
+	}
 	submit, err := proto.Marshal(&api.Entry{Body: &api.Entry_JobSubmit{JobSubmit: &api.JobSubmit{
 		Job: simJob, Recipe: w.recipe.Canonical(), CheckpointEvery: uint64(w.rng.IntN(4)), WorkersMin: 1, Audit: p.audit,
 	}}})
@@ -99,6 +102,9 @@ func (w *world) strike() {
 	if w.plot.calm {
 		w.trouble = false
 	} else {
+		if w.plot.audit == 0 {
+			w.alike, w.kind = w.chance(0.3), w.rng.IntN(1000)
+		}
 		for range w.rng.IntN(12) {
 			w.after(w.between(100*time.Millisecond, simTrouble), w.fault)
 		}

@@ -32,6 +32,8 @@ type world struct {
 	cuts     map[wire]bool
 	aim      func(p *process, action any) (dies bool) // a scenario's, before every action
 	struck   int                                      // faults of the scenario that came about
+	alike    bool                                     // all faults are of one kind: others might hide what it does
+	kind     int                                      // and which
 	flips    bool                                     // fetched gradients may come damaged
 	cancel   bool                                     // a user has cancelled the job
 
