@@ -54,7 +54,7 @@ func (r refusals) HandleRPC(ctx context.Context, s stats.RPCStats) {
 	}
 	if reason != "" {
 		method, _ := ctx.Value(methodKey{}).(string)
-		r.metrics.Refused(method, reason, 1)
+		r.metrics.Refused(method, reason)
 	}
 }
 
@@ -67,12 +67,12 @@ func (refusals) HandleConn(context.Context, stats.ConnStats) {}
 // showCarrier shows the carrier's counters among the metrics.
 func (s *Server) showCarrier() {
 	if c, ok := s.carrier.(interface{ Stats() bus.Stats }); ok {
-		s.cfg.Metrics.Carrier(func() metrics.Carried { return Carried(c.Stats()) })
+		s.cfg.Metrics.Carrier(func() metrics.Carried { return carried(c.Stats()) })
 	}
 }
 
-// Carried puts a carrier's counters into the form that metrics show.
-func Carried(s bus.Stats) metrics.Carried {
+// carried puts a carrier's counters into the form that metrics show.
+func carried(s bus.Stats) metrics.Carried {
 	return metrics.Carried{
 		SentMessages: s.Published, SentBytes: s.SentBytes, ReceivedMessages: s.Received, ReceivedBytes: s.ReceivedBytes,
 		Lost: s.Lost, Dropped: s.Dropped, Malformed: s.Malformed,

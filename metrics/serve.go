@@ -21,9 +21,9 @@ func Listen(address string) (net.Listener, error) {
 }
 
 // Serve shows the page /metrics at a listener, which it closes, until ctx ends.
-func (p *process) Serve(ctx context.Context, l net.Listener) error {
+func (r *Replica) Serve(ctx context.Context, l net.Listener) error {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(p.registry, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(r.registry, promhttp.HandlerOpts{}))
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second, MaxHeaderBytes: 1 << 16}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(l) }()

@@ -193,6 +193,13 @@ func (r *Replica) fit(ctx context.Context, id string) (Member, error) {
 
 func (r *Replica) setRole(now role) {
 	began := now.leading && !r.role.leading
+	if now.leader != r.role.leader {
+		r.metrics.LeaderChanges.Inc()
+	}
+	r.metrics.Leads.Set(0)
+	if now.leading {
+		r.metrics.Leads.Set(1)
+	}
 	r.role = now
 	r.leading.Store(&now)
 	r.dirty = true

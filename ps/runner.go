@@ -15,6 +15,7 @@ import (
 	"convoy/checkpoint"
 	"convoy/digest"
 	"convoy/job"
+	"convoy/metrics"
 	"convoy/state"
 )
 
@@ -88,8 +89,17 @@ func (n *runner) post(ev Event) {
 
 // step lets the machine take one event and carries out its actions.
 func (r *Replica) step(n *runner, ev Event) {
-	if ev, ok := ev.(Recorded); ok {
+	switch ev := ev.(type) {
+	case Recorded:
 		n.noteRecord(ev.Job)
+	case FetchedGradient:
+		if ev.Err == nil {
+			r.metrics.Repaired(metrics.Gradient, 1)
+		}
+	case FetchedState:
+		if ev.Err == nil {
+			r.metrics.Repaired(metrics.State, 1)
+		}
 	}
 	for ev != nil {
 		n.before(ev)

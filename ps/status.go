@@ -63,7 +63,9 @@ func (r *Replica) tell() {
 			now.perSecond = n.meter.add(time.Now(), imagesBefore(n.job.Sequence, k.Step()))
 		}
 		now.planned, now.waiting = n.machine.Planned()
+		r.metrics.Lag.Set(float64(max(0, now.step-int(n.record.Committed))))
 	}
+	r.metrics.Planned.Set(float64(now.planned))
 	r.live.Store(now)
 	r.mu.Lock()
 	close(r.changed)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -9,12 +10,14 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"convoy/bus/embedded"
 	"convoy/client"
 	"convoy/cmd/internal/cli"
 	"convoy/coordinator"
 	"convoy/failpoint"
+	"convoy/metrics"
 	"convoy/ps"
 )
 
@@ -31,6 +34,7 @@ type serveFlags struct {
 	nats                          []string
 	natsListen, natsClusterListen string
 	natsRoutes                    []string
+	metricsListen                 string
 	logFormat, logLevel           string
 }
 
@@ -65,7 +69,7 @@ also be given by an environment variable, CONVOY_RAFT_LISTEN for --raft-listen.`
 			if err != nil {
 				return err
 			}
-			err = server.Run(c.Context())
+			err = f.serve(c.Context(), server, cfg.Metrics)
 			if errors.Is(err, ps.ErrRemoved) { // as it was asked to
 				_, err = fmt.Fprintln(c.ErrOrStderr(), err)
 			}
@@ -86,16 +90,36 @@ also be given by an environment variable, CONVOY_RAFT_LISTEN for --raft-listen.`
 	flags.StringVar(&f.natsListen, "nats-listen", "127.0.0.1:4222", "address of the embedded NATS server, for workers")
 	flags.StringVar(&f.natsClusterListen, "nats-cluster-listen", "", "address of the embedded NATS server, for the others; with --nats-routes")
 	flags.StringSliceVar(&f.natsRoutes, "nats-routes", nil, "nats://host:port of the embedded NATS servers' cluster addresses")
+	flags.StringVar(&f.metricsListen, "metrics-listen", "", "address to show metrics at, as http://host:port/metrics (default: nowhere)")
 	flags.StringVar(&f.logFormat, "log-format", "auto", "console, json, or auto: console on a terminal")
 	flags.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 	return c
 }
 
+// serve runs a coordinator, and the page with its metrics where one is asked for.
+func (f serveFlags) serve(ctx context.Context, server *coordinator.Server, m *metrics.Replica) error {
+	if f.metricsListen == "" {
+		return server.Run(ctx)
+	}
+	ctx, stop := context.WithCancel(ctx)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { defer stop(); return server.Run(ctx) })
+	group.Go(func() error {
+		l, err := metrics.Listen(f.metricsListen)
+		if err != nil {
+			return err
+		}
+		return m.Serve(ctx, l)
+	})
+	return group.Wait()
+}
+
 // config checks the flags and translates them.
 func (f serveFlags) config() (coordinator.Config, error) {
-	cfg := coordinator.Config{ID: f.id, Cluster: f.cluster, Dir: f.data, Advertise: f.advertise}
+	cfg := coordinator.Config{ID: f.id, Cluster: f.cluster, Dir: f.data, Advertise: f.advertise, Metrics: metrics.NewReplica()}
 	for flag, address := range map[string]string{
 		"--listen": f.listen, "--advertise": f.advertise, "--raft-listen": f.raftListen, "--raft-advertise": f.raftAdvertise,
+		"--metrics-listen": f.metricsListen,
 	} {
 		if err := checkAddress(flag, address); err != nil {
 			return cfg, err
