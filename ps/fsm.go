@@ -351,6 +351,11 @@ func (c *control) Restore(from io.ReadCloser) error {
 	if err := proto.Unmarshal(b, restored); err != nil {
 		return fmt.Errorf("parse a Raft snapshot: %w", err)
 	}
+	for i, j := range restored.Jobs {
+		if j.GetSubmit() == nil {
+			return fmt.Errorf("parse a Raft snapshot: job %d of %d has no submission", i+1, len(restored.Jobs))
+		}
+	}
 	c.mu.Lock()
 	c.state = restored
 	c.mu.Unlock()
