@@ -213,10 +213,12 @@ func (s *Server) completeShards(ctx context.Context) error {
 			if !ok || s.builtin(sum) {
 				continue
 			}
-			if !read[sum] {
+			err := s.completeSet(ctx, sum)
+			if err == nil && !read[sum] { // the manifest may have come just now
 				read[sum] = s.readThrough(ctx, sum)
+				err = s.completeSet(ctx, sum)
 			}
-			if err := s.completeSet(ctx, sum); err != nil {
+			if err != nil {
 				complete, lacks = false, fmt.Sprintf("shards of data set %.8s", sum)
 				if told == err.Error() {
 					continue

@@ -110,7 +110,8 @@ func (r *Replica) watchRemoval(ctx context.Context) {
 	known := map[string]Member{}
 	// Whether it was a member: one that never was waits to be added, as does one
 	// that is to join anew.
-	was := !r.cfg.Raft.Join && len(r.Members()) > 0
+	begun := r.Members()
+	was := !r.cfg.Raft.Join && len(begun) > 0
 	var lonely time.Time
 	for ticker := time.NewTicker(removalEvery); ; {
 		select {
@@ -123,7 +124,7 @@ func (r *Replica) watchRemoval(ctx context.Context) {
 			known[m.ID] = m
 		}
 		_, is := r.member(r.cfg.ID)
-		was = was || is
+		was = was || is || !slices.Equal(r.Members(), begun) // it may have come and gone between two looks
 		leader, _, _ := r.Leader()
 		switch {
 		case !was || (is && leader != ""):

@@ -164,6 +164,8 @@ func TestModelComesFromAWholeCopy(t *testing.T) {
 	for _, keep := range c.peers {
 		for _, p := range c.peers {
 			c.whole(p.ID, done, nil)
+		}
+		for _, p := range c.peers {
 			if p.ID != keep.ID {
 				c.spoil(p.ID, kinds["checkpoint"], damages[1].do)
 			}
