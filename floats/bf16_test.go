@@ -9,7 +9,8 @@ import (
 func TestRoundBF16(t *testing.T) {
 	inf := float32(math.Inf(1))
 	for _, c := range []struct{ bits, want uint32 }{
-		{0, 0}, {0x80000000, 0x80000000}, // −0 stays
+		{0, 0},
+		{0x80000000, 0x80000000}, // −0 stays
 		{0x3f800000, 0x3f800000}, // 1
 		{0x3f808000, 0x3f800000}, // a tie goes to the even one, here down
 		{0x3f818000, 0x3f820000}, // and here up
@@ -21,8 +22,11 @@ func TestRoundBF16(t *testing.T) {
 		{0x00008000, 0x00000000},
 		{0x7f7f7fff, 0x7f7f0000}, // the largest
 		{0x7f7f8000, 0x7f800000}, // beyond it
-		{math.Float32bits(inf), 0x7f800000}, {math.Float32bits(-inf), 0xff800000},
-		{0x7f800001, 0x7fc00000}, {0xff80ffff, 0xffc00000}, {0x7fffffff, 0x7fff0000},
+		{math.Float32bits(inf), 0x7f800000},
+		{math.Float32bits(-inf), 0xff800000},
+		{0x7f800001, 0x7fc00000},
+		{0xff80ffff, 0xffc00000},
+		{0x7fffffff, 0x7fff0000},
 	} {
 		v := []float32{math.Float32frombits(c.bits)}
 		RoundBF16(v)

@@ -186,15 +186,19 @@ func (c *chains) next(r *api.LedgerRow) error {
 	}
 	after := digest.Next(c.result, digest.Gradient(g))
 	if !bytes.Equal(after[:], r.Chain) {
-		return &BrokenError{r.Step, "chain", clip(r.Chain), after[:],
-			fmt.Sprintf("step %d: the row says chain %x, its gradient gives %s: the row is of another run or was altered", r.Step, clip(r.Chain), after)}
+		return &BrokenError{
+			r.Step, "chain", clip(r.Chain), after[:],
+			fmt.Sprintf("step %d: the row says chain %x, its gradient gives %s: the row is of another run or was altered", r.Step, clip(r.Chain), after),
+		}
 	}
 	if c.entry == nil {
 		c.entry, c.first, c.name = newRecord(c.head, r.Step, c.result[:], r.UnixNanos), r.Step, r.RecordChain
 	}
 	if !bytes.Equal(c.name, r.RecordChain) {
-		return &BrokenError{c.first, "record_chain", clip(c.name), c.entry.head(),
-			fmt.Sprintf("steps %d to %d: the rows do not give the record chain %x that they name: one of them was altered", c.first, r.Step-1, clip(c.name))}
+		return &BrokenError{
+			c.first, "record_chain", clip(c.name), c.entry.head(),
+			fmt.Sprintf("steps %d to %d: the rows do not give the record chain %x that they name: one of them was altered", c.first, r.Step-1, clip(c.name)),
+		}
 	}
 	c.entry.add(r, r.Workers, r.Shares)
 	if bytes.Equal(c.entry.head(), r.RecordChain) {

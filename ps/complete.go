@@ -146,6 +146,9 @@ func (r *Replica) completeCheckpoint(ctx context.Context, j *api.JobRecord, c *c
 // fetchCheckpoint gets the newest recorded checkpoint of a job from another
 // replica.
 func (r *Replica) fetchCheckpoint(ctx context.Context, j *api.JobRecord) error {
+	if j.Checkpoint == nil {
+		return nil // none has been recorded
+	}
 	id, step := j.Submit.Job, j.Checkpoint.Step
 	sum, ok := digest.FromBytes(j.Checkpoint.Sha256)
 	if !ok {

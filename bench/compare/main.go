@@ -8,7 +8,6 @@ package main
 
 import (
 	"context"
-	"convoy/bench/report"
 	"errors"
 	"flag"
 	"fmt"
@@ -16,6 +15,8 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+
+	"convoy/bench/report"
 )
 
 // A subject is a model that is compared, with the ratio that is to be reached.

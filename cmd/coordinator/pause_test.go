@@ -69,7 +69,7 @@ func TestDecisionsOnTheCommandLine(t *testing.T) {
 		{"pause ID", `^job ID is paused at step 0 of \d+\n$`},
 		{"status ID", "(?s)phase +paused.*`coordinator job resume ID` lets it go on"},
 		{"pause ID -o json", `(?s)"phase": "paused",.*"step": 0`},
-		{"resume ID", `^job ID is (queued|running) at step 0 of \d+\n$`},
+		{"resume ID", `^job ID is (queued|running) at step 0 of \d+`},
 		{"resume ID -o json", `"phase": "(queued|running)"`},
 		{"cancel ID", `^job ID is cancelled at step 0 of \d+\n$`},
 		{"pause ID", `^job ID has ended and cannot be paused: submit it again to train once more$`},

@@ -87,39 +87,48 @@ func TestCheckerSeesWrongAnswers(t *testing.T) {
 	}{
 		"a job that is gone again": {
 			[]call{{decision: submit, from: 0, to: 1}},
-			call{look, at(queued, 0, 0), 2, 3}, call{look, at(none, 0, 0), 2, 3},
+			call{look, at(queued, 0, 0), 2, 3},
+			call{look, at(none, 0, 0), 2, 3},
 		},
 		"a stale leader shows a cancelled job as running": {
 			[]call{{decision: submit, from: 0, to: 1}, {decision: cancel, from: 2, to: 3}},
-			call{look, at(cancelled, 0, 4), 4, 5}, call{look, at(going, 0, 4), 4, 5},
+			call{look, at(cancelled, 0, 4), 4, 5},
+			call{look, at(going, 0, 4), 4, 5},
 		},
 		"a late retry pauses a job that was resumed": {
 			[]call{{decision: submit, from: 0, to: 1}, {decision: pause, from: 2, to: 3}, {decision: resume, from: 4, to: 5}},
-			call{look, at(going, 2, 0), 6, 7}, call{look, at(paused, 3, 0), 6, 7},
+			call{look, at(going, 2, 0), 6, 7},
+			call{look, at(paused, 3, 0), 6, 7},
 		},
 		"a pause counts twice": {
 			[]call{{decision: submit, from: 0, to: 1}, {decision: pause, from: 2, to: 3}},
-			call{look, at(pausing, 1, 0), 4, 5}, call{look, at(paused, 2, 0), 4, 5},
+			call{look, at(pausing, 1, 0), 4, 5},
+			call{look, at(paused, 2, 0), 4, 5},
 		},
 		"a running job is queued again": {
 			[]call{{decision: submit, from: 0, to: 1}, {look, at(going, 0, 3), 2, 3}},
-			call{look, at(going, 0, 3), 4, 5}, call{look, at(queued, 0, 3), 4, 5},
+			call{look, at(going, 0, 3), 4, 5},
+			call{look, at(queued, 0, 3), 4, 5},
 		},
 		"steps are lost": {
 			[]call{{decision: submit, from: 0, to: 1}, {look, at(going, 0, 7), 2, 3}},
-			call{look, at(going, 0, 7), 4, 5}, call{look, at(going, 0, 6), 4, 5},
+			call{look, at(going, 0, 7), 4, 5},
+			call{look, at(going, 0, 6), 4, 5},
 		},
 		"a paused job does a step": {
 			[]call{{decision: submit, from: 0, to: 1}, {decision: pause, from: 2, to: 3}, {look, at(paused, 1, 7), 4, 5}},
-			call{look, at(paused, 1, 7), 6, 7}, call{look, at(paused, 1, 8), 6, 7},
+			call{look, at(paused, 1, 7), 6, 7},
+			call{look, at(paused, 1, 8), 6, 7},
 		},
 		"a decision without an answer counts twice": {
 			[]call{{decision: submit, from: 0, to: 1}, {decision: pause, from: 2, to: never}, {look, at(paused, 1, 0), 4, 5}, {decision: resume, from: 6, to: 7}},
-			call{look, at(going, 2, 0), 8, 9}, call{look, at(paused, 3, 0), 8, 9},
+			call{look, at(going, 2, 0), 8, 9},
+			call{look, at(paused, 3, 0), 8, 9},
 		},
 		"a decision comes before its call": {
 			[]call{{decision: submit, from: 0, to: 1}, {decision: cancel, from: 6, to: 7}},
-			call{look, at(going, 0, 0), 4, 5}, call{look, at(cancelled, 0, 0), 4, 5},
+			call{look, at(going, 0, 0), 4, 5},
+			call{look, at(cancelled, 0, 0), 4, 5},
 		},
 	} {
 		for answer, last := range map[bool]call{true: tt.right, false: tt.wrong} {
