@@ -54,7 +54,9 @@ func TestMembersOnTheCommandLine(t *testing.T) {
 	one := begin(t, coordinator.Config{ID: "a", Dir: t.TempDir(), Embedded: &embedded.Options{}}, listeners(t))
 	defer func() {
 		one.stop()
-		<-one.err
+		if err := <-one.err; err != nil {
+			t.Error(err)
+		}
 	}()
 	say := func(address, want, command string) {
 		t.Helper()
